@@ -1,0 +1,1 @@
+"""The server: ingest, twins, stores, API and page."""

@@ -1,0 +1,1 @@
+"""The one notion of difference: diff, apply, events."""

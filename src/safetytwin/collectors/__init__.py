@@ -1,0 +1,1 @@
+"""What looks at the machine: one file per collector behind one interface."""

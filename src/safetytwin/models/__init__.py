@@ -1,0 +1,1 @@
+"""What a state is: the records that the whole of SafetyTwin shares."""

@@ -1,0 +1,1 @@
+"""Recognising AI workloads by evidence."""
