@@ -140,7 +140,7 @@ class SystemLooker:
             seq=self._number,
             timestamp=timestamp(now) or "1970-01-01T00:00:00Z",
             hardware=Hardware(**hardware),
-            services=services,
+            services=sorted(services, key=lambda service: (service.type, service.id)),
             processes=with_gpus(processes, [gpu for devices in gpus.values() for gpu in devices]),
             agent=self._agent(statuses, duration),
             extra=extra or None,

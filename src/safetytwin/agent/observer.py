@@ -1,0 +1,42 @@
+"""One look from beginning to end: collect, recognise, redact. Whatever leaves here may be shown, written or sent."""
+
+import time
+from collections.abc import Callable
+
+from safetytwin.agent.redaction import Redactor
+from safetytwin.collectors.system import SystemLooker
+from safetytwin.models.system_state import SystemState
+
+FIRST_SAMPLE_SECONDS = 0.3
+"""How far apart the two samples of a one-shot look are: 30 clock ticks, so that CPU percentages have a resolution."""
+
+
+class Observer:
+    """Looks again and again; the only way from the collectors to the rest of the program."""
+
+    def __init__(
+        self,
+        looker: SystemLooker,
+        redactor: Redactor,
+        recognise: Callable[[SystemState], SystemState] | None = None,
+    ) -> None:
+        self._looker = looker
+        self._redactor = redactor
+        self._recognise = recognise
+
+    def observe(self, *, without: frozenset[str] = frozenset()) -> SystemState:
+        """Look once; rates are null the first time, for they need the look before."""
+        state = self._looker.look(without=without)
+        if self._recognise is not None:
+            state = self._recognise(state)
+        return self._redactor.redact(state)
+
+    def observe_once(self) -> SystemState:
+        """Look twice, briefly, so that a single state has its rates."""
+        self._looker.look()
+        time.sleep(FIRST_SAMPLE_SECONDS)
+        return self.observe()
+
+    def close(self) -> None:
+        """Give back what the collectors hold."""
+        self._looker.close()

@@ -1,0 +1,87 @@
+"""The command line: picks the command and imports no other."""
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from safetytwin import __version__
+from safetytwin.cli.errors import UsageError, UserError
+
+COMMANDS = {
+    # command: (module of safetytwin.cli, what it does)
+    "agent": ("agent", "look at this machine: a summary, the state as JSON, or looks without end"),
+    "schema": ("schema", "print the JSON Schema of the state"),
+    "diff": ("diff", "show what changed between two states, or two moments of a machine"),
+}
+
+_EXAMPLES = """examples:
+  safetytwin agent                                  a summary of this machine
+  safetytwin agent --output system_state.json       all of it, as JSON
+  safetytwin diff before.json after.json            what changed
+
+Each command has its own help: safetytwin COMMAND --help"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors say where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and how to find help; exit with 2."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
+
+
+def _top_parser() -> Parser:
+    width = max(map(len, COMMANDS)) + 2
+    listing = "\n".join(f"  {name:<{width}}{what}" for name, (_, what) in COMMANDS.items())
+    parser = Parser(
+        prog="safetytwin",
+        description="A live digital twin of a machine: what it is and was, what changed, what serves which AI model.",
+        epilog=f"commands:\n{listing}\n\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="safetytwin COMMAND [OPTIONS]",
+    )
+    parser.add_argument("--version", action="version", version=f"safetytwin {__version__}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 could not (the reason is on standard error), 2 wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in COMMANDS:
+        return _without_command(arguments)
+    name = arguments[0]
+    module = importlib.import_module(f"safetytwin.cli.{COMMANDS[name][0]}")
+    parser = Parser(prog=f"safetytwin {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    options = parser.parse_args(arguments[1:])
+    try:
+        code: int = module.run(options)
+    except UsageError as error:
+        parser.error(str(error))
+    except UserError as error:
+        sys.stderr.write(f"safetytwin {name}: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has gone: nothing more to say, and no traceback at exit either.
+        sys.stdout = None  # type: ignore[assignment]  # so that the interpreter does not flush it again
+        return 141
+    return code
+
+
+def _without_command(arguments: Sequence[str]) -> int:
+    parser = _top_parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return 2
+    if arguments[0].startswith("-"):
+        parser.parse_args(arguments)
+        return 2
+    close = difflib.get_close_matches(arguments[0], COMMANDS, 1)
+    parser.error(f"there is no command {arguments[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    return 2
