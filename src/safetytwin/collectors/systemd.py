@@ -1,0 +1,90 @@
+"""Services that systemd runs, over D-Bus; users' managers too where asked for.
+
+What is listed: every loaded .service, every service that is installed and could be enabled though it isn't loaded
+(inactive), and failed units of any type. What is left out: names that others refer to but are not found, masked units
+(unless they run or failed), templates (their instances are listed), unit files that cannot be enabled by themselves.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from safetytwin.collectors.base import AbsentError, DeniedError, Look
+from safetytwin.collectors.cgroups import CgroupReader
+from safetytwin.collectors.host_root import list_dir
+from safetytwin.models.service import Service
+
+if TYPE_CHECKING:
+    from safetytwin.collectors.systemd_view import ManagerView
+
+HINT = "run the agent as root, or as a user whom the bus lets in"
+
+
+class SystemdCollector:
+    """Looks at the system manager and, where asked for, at the users' managers."""
+
+    def __init__(self) -> None:
+        self._cgroups: CgroupReader | None = None
+        self._system: ManagerView | None = None
+        self._users: dict[int, ManagerView] = {}
+
+    @property
+    def calls(self) -> int:
+        """D-Bus calls of the last look."""
+        views = [self._system] if self._system else []
+        return sum(view.calls for view in [*views, *self._users.values()])
+
+    def collect(self, look: Look) -> list[Service]:
+        """Return the units as services.
+
+        Raises AbsentError where systemd or its bus isn't there, DeniedError where the bus refuses us, OSError or
+        DBusError where it fails before it has ever answered.
+        """
+        services = self._system_services(look)
+        if look.options.user_units:
+            services = services + self._user_services(look)
+        return services
+
+    def close(self) -> None:
+        """Close the connections."""
+        for view in [self._system, *self._users.values()]:
+            if view is not None:
+                view.close()
+
+    def _system_services(self, look: Look) -> list[Service]:
+        if not os.path.isdir(os.path.join(look.root.run, "systemd/system")):
+            raise AbsentError("systemd does not run here")
+        if self._system is None:
+            bus = look.options.system_bus or os.path.join(look.root.run, "dbus/system_bus_socket")
+            self._system = self._view(look, bus, None)
+        try:
+            return self._system.services(look)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise AbsentError(f"no system bus at {self._system.bus}: {error.strerror}") from error
+        except PermissionError as error:
+            raise DeniedError(f"the system bus at {self._system.bus} may not be used: {error}", HINT) from error
+
+    def _user_services(self, look: Look) -> list[Service]:
+        folder = os.path.join(look.root.run, "user")
+        present = {int(name): os.path.join(folder, name, "bus") for name in list_dir(folder) if name.isdigit()}
+        for uid in self._users.keys() - present.keys():
+            self._users.pop(uid).close()
+        services: list[Service] = []
+        for uid, bus in sorted(present.items()):
+            if uid not in self._users:
+                self._users[uid] = self._view(look, bus, uid)
+            try:
+                services += self._users[uid].services(look)
+            except FileNotFoundError:
+                continue
+            except Exception as error:
+                look.notes.append(f"the units of user {uid} cannot be seen: {error}")
+                look.hint = look.hint or HINT
+        return services
+
+    def _view(self, look: Look, bus: str, uid: int | None) -> "ManagerView":
+        from safetytwin.collectors.systemd_units import Scope  # noqa: PLC0415 - see below
+        from safetytwin.collectors.systemd_view import ManagerView  # noqa: PLC0415 - no D-Bus where there is none
+
+        if self._cgroups is None:
+            self._cgroups = CgroupReader(look.root)
+        return ManagerView(bus, Scope(uid), self._cgroups)

@@ -1,0 +1,202 @@
+"""The units of one systemd manager from look to look: what may have changed is asked again, the rest is kept."""
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from safetytwin.collectors.base import Look
+from safetytwin.collectors.cgroups import CgroupReader
+from safetytwin.collectors.dbus_connection import DBusError
+from safetytwin.collectors.systemd_gauges import UnitGauges
+from safetytwin.collectors.systemd_manager import BATCH, SystemdManager, unit_path
+from safetytwin.collectors.systemd_units import (
+    Scope,
+    UnitFacts,
+    UnitRow,
+    facts_of_file,
+    facts_of_properties,
+    facts_of_row,
+    is_installed,
+    is_of_this_host,
+)
+from safetytwin.models.service import Service
+
+READ_BUDGET = 1.5
+"""Seconds of a look that reading units' properties may take; thousands of new ones are spread over the looks."""
+ANSWER_TIMEOUT = 1.5
+"""Seconds to wait for an answer; a manager that is reloading answers when it has done so."""
+FILES_EVERY = 360
+"""Looks after which the unit files are listed again, though nobody said that they changed."""
+GAUGES_EVERY = 30
+"""Looks after which a unit's memory and tasks are read again, though it has had no CPU."""
+
+
+@dataclass(slots=True)
+class _Unit:
+    """One unit: how it is listed, what its properties said, and its gauges."""
+
+    listed: UnitRow | tuple[str, str]
+    """Its row of the list of units or, where it isn't loaded, path and state of its file."""
+    facts: UnitFacts
+    path: str
+    gauges: UnitGauges = field(default_factory=UnitGauges)
+
+
+class ManagerView:
+    """Looks at one manager again and again, on a connection that is made anew when it was lost."""
+
+    def __init__(self, bus: str, scope: Scope, cgroups: CgroupReader) -> None:
+        self.bus = bus
+        self.calls = 0
+        """D-Bus calls of the last look."""
+        self._scope = scope
+        self._cgroups = cgroups
+        self._manager: SystemdManager | None = None
+        self._units: dict[str, _Unit] = {}
+        self._rows: list[UnitRow] = []
+        self._files: dict[str, tuple[str, str]] = {}
+        self._files_look: int | None = None
+        self._unread: dict[str, None] = {}
+        self._sweep: list[str] = []
+        self._services: list[Service] = []
+        self._connected_once = False
+
+    def services(self, look: Look) -> list[Service]:
+        """Return the units; where the bus was lost and isn't back yet, those of the look before, and look.stale is set.
+
+        Raises what SystemdManager does where the bus has never answered.
+        """
+        try:
+            self._ask(look)
+        except (OSError, DBusError, ValueError) as error:
+            self._disconnect()
+            if not self._connected_once:
+                raise
+            look.stale = True
+            look.notes.append(f"{self.bus} does not answer ({error}); its units are shown as they were last seen")
+            return self._services
+        self._services = self._measured(look)
+        return self._services
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _ask(self, look: Look) -> None:
+        if self._manager is None:
+            self._connect(look)
+            return
+        try:
+            self._update(self._manager, look)
+        except (ConnectionError, DBusError):
+            self._disconnect()
+            self._connect(look)
+            look.notes.append(f"the connection to {self.bus} was lost and made anew")
+
+    def _connect(self, look: Look) -> None:
+        self._manager = SystemdManager(self.bus, ANSWER_TIMEOUT)
+        self._files_look = None
+        self._unread = dict.fromkeys(self._units)
+        self._update(self._manager, look)
+        self._connected_once = True
+
+    def _update(self, manager: SystemdManager, look: Look) -> None:
+        deadline = time.monotonic() + READ_BUDGET
+        calls = manager.calls
+        news = manager.news()
+        files = (
+            news.files_changed
+            or news.reloaded
+            or self._files_look is None
+            or look.number - self._files_look >= FILES_EVERY
+        )
+        lists = manager.lists(ANSWER_TIMEOUT, files=files)
+        if lists.units is not None:
+            self._rows = [row for row in lists.units if is_of_this_host(row.load_state, row.active_state)]
+        if lists.files is not None:
+            self._files = {
+                os.path.basename(path): (path, state) for path, state in lists.files if is_installed(path, state)
+            }
+            self._files_look = look.number
+        if lists.units is not None or lists.files is not None:
+            self._list_units()
+        self._unread |= dict.fromkeys(self._units if news.reloaded else (u for u in news.units if u in self._units))
+        self._unread |= dict.fromkeys(self._without_main_process(look.root.proc))
+        if not self._unread:
+            self._unread |= dict.fromkeys(self._next_of_sweep())
+        self._read_properties(manager, look, deadline)
+        self.calls = manager.calls - calls
+
+    def _list_units(self) -> None:
+        """Bring the units in line with the lists; those that are new or listed otherwise are to be read."""
+        listed: dict[str, UnitRow | tuple[str, str]] = {**self._files, **{row.name: row for row in self._rows}}
+        units: dict[str, _Unit] = {}
+        for name in sorted(listed):
+            entry = listed[name]
+            unit = self._units.get(name)
+            if unit is None:
+                unit = self._new_unit(name, entry)
+                self._unread[name] = None
+            elif unit.listed != entry:
+                unit.listed = entry
+                self._unread[name] = None
+            units[name] = unit
+        self._units = units
+        self._unread = {name: None for name in self._unread if name in units}
+
+    def _new_unit(self, name: str, entry: UnitRow | tuple[str, str]) -> _Unit:
+        if isinstance(entry, UnitRow):
+            return _Unit(entry, facts_of_row(self._scope, entry), entry.path)
+        return _Unit(entry, facts_of_file(self._scope, name, *entry), unit_path(name))
+
+    def _without_main_process(self, proc: str) -> Iterable[str]:
+        """Return units whose main process is gone: they may have been restarted between two looks."""
+        for name, unit in self._units.items():
+            pid = unit.facts.service.pid
+            if pid is not None and not os.path.exists(f"{proc}/{pid}"):
+                yield name
+
+    def _next_of_sweep(self) -> Iterable[str]:
+        """Return one unit, another each time, for what changes without a sign: limits that are set at run time."""
+        if not self._sweep:
+            self._sweep = list(self._units)
+        while self._sweep:
+            name = self._sweep.pop()
+            if name in self._units:
+                return [name]
+        return []
+
+    def _read_properties(self, manager: SystemdManager, look: Look, deadline: float) -> None:
+        while self._unread and time.monotonic() < deadline:
+            names = list(self._unread)[:BATCH]
+            answers = manager.properties([self._units[name].path for name in names], ANSWER_TIMEOUT)
+            for name, properties in zip(names, answers, strict=True):
+                del self._unread[name]
+                if properties is None:
+                    look.vanished += 1
+                    continue
+                unit = self._units[name]
+                facts = facts_of_properties(self._scope, name, properties)
+                if facts != unit.facts:
+                    unit.facts = facts
+        if self._unread:
+            look.notes.append(f"{len(self._unread)} units are new or changed and will be read in the next looks")
+
+    def _measured(self, look: Look) -> list[Service]:
+        total = getattr(look.found.get("memory"), "total", None)
+        return [
+            unit.gauges.measured(
+                unit.facts,
+                self._cgroups.usage,
+                look.monotonic,
+                total,
+                thoroughly=(look.number + index) % GAUGES_EVERY == 0,
+            )
+            for index, unit in enumerate(self._units.values())
+        ]
