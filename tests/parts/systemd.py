@@ -53,7 +53,8 @@ for u in systemd-sysctl systemd-modules-load systemd-remount-fs; do ln -sf /dev/
 systemd-id128 new >"$root/etc/machine-id"
 mount -t tmpfs t "$root/tmp"; ip link set lo up
 cd "$root"; mkdir -p .outside; pivot_root . .outside; umount -l /.outside
-exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=test.target </dev/null
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec env -i container=test "PATH=$PATH" /lib/systemd/systemd --system --unit=test.target </dev/null
 """
 
 TARGET = """

@@ -29,6 +29,11 @@ class UnitGauges:
         self._monotonic = 0.0
         self._memory_total: int | None = None
 
+    @property
+    def counts_cpu(self) -> bool:
+        """Whether the unit's CPU is counted, so that it shows whether anything moved."""
+        return self._usage is None or self._usage.cpu_seconds is not None
+
     def measured(
         self, facts: UnitFacts, read: ReadUsage, monotonic: float, memory_total: int | None, *, thoroughly: bool
     ) -> Service:
@@ -40,7 +45,12 @@ class UnitGauges:
         if self._facts is None or facts.invocation != self._facts.invocation:
             self._usage = self._cpu_seconds = None
         path = facts.service.cgroup
-        usage = read(path, None if thoroughly else self._usage) if path is not None else None
+        if path is None:
+            usage = None
+        elif thoroughly or self.counts_cpu:
+            usage = read(path, None if thoroughly else self._usage)
+        else:
+            usage = self._usage
         cpu_seconds = usage.cpu_seconds if usage is not None else None
         cpu_percent = self._cpu_percent(cpu_seconds, monotonic)
         service = self._service

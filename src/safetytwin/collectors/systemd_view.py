@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from safetytwin.collectors.base import Look
 from safetytwin.collectors.cgroups import CgroupReader
 from safetytwin.collectors.dbus_connection import DBusError
+from safetytwin.collectors.host_root import list_dir
 from safetytwin.collectors.systemd_gauges import UnitGauges
 from safetytwin.collectors.systemd_manager import BATCH, SystemdManager, unit_path
 from safetytwin.collectors.systemd_units import (
@@ -30,6 +31,8 @@ FILES_EVERY = 360
 """Looks after which the unit files are listed again, though nobody said that they changed."""
 GAUGES_EVERY = 30
 """Looks after which a unit's memory and tasks are read again, though it has had no CPU."""
+UNCOUNTED_EVERY = 6
+"""Looks after which they are read again where its CPU isn't counted (cgroup v1 without CPUAccounting=)."""
 
 
 @dataclass(slots=True)
@@ -157,10 +160,11 @@ class ManagerView:
 
     def _without_main_process(self, proc: str) -> Iterable[str]:
         """Return units whose main process is gone: they may have been restarted between two looks."""
-        for name, unit in self._units.items():
-            pid = unit.facts.service.pid
-            if pid is not None and not os.path.exists(f"{proc}/{pid}"):
-                yield name
+        present = set(list_dir(proc))
+        if "1" not in present:
+            return []  # no /proc, or one that hides other users' processes
+        pids = ((name, unit.facts.service.pid) for name, unit in self._units.items())
+        return [name for name, pid in pids if pid is not None and str(pid) not in present]
 
     def _next_of_sweep(self) -> Iterable[str]:
         """Return one unit, another each time, for what changes without a sign: limits that are set at run time."""
@@ -196,7 +200,7 @@ class ManagerView:
                 self._cgroups.usage,
                 look.monotonic,
                 total,
-                thoroughly=(look.number + index) % GAUGES_EVERY == 0,
+                thoroughly=(look.number + index) % (GAUGES_EVERY if unit.gauges.counts_cpu else UNCOUNTED_EVERY) == 0,
             )
             for index, unit in enumerate(self._units.values())
         ]
