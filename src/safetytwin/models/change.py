@@ -13,19 +13,21 @@ class CollectionChange(Record, frozen=True):
     """What changed in one keyed collection; the keys are those of safetytwin.changes.keys."""
 
     added: A[list[dict[str, Any]] | None, msgspec.Meta(description="New items, whole, in their order.")] = None
+    at: A[list[Count] | None, msgspec.Meta(description="Index of each added item in the new list, ascending; null where all come at the end.")] = None
     changed: A[dict[str, dict[str, Any]] | None, msgspec.Meta(description="By key: a JSON Merge Patch (RFC 7396) with the changed fields only.")] = None
     removed: A[list[str] | None, msgspec.Meta(description="Keys of the items that are gone.")] = None
-    order: A[list[str] | None, msgspec.Meta(description="All keys in their new order, only where that is not the old order with the new items at the end.")] = None
+    order: A[list[str] | None, msgspec.Meta(description="All keys in their new order, only where the items that stay have changed places.")] = None
 
 
 class Change(Record, frozen=True):
     """The difference of two states: apply(a, diff(a, b)) == b.
 
-    Everything outside keyed collections is one JSON Merge Patch (RFC 7396) of the state; a state has no nulls inside
-    objects (unknown is left out), so that null can mean "gone" there.
+    The state's patch goes first, the collections after it. A state has no nulls inside objects (unknown is left out), so
+    that null can mean "gone" in a patch. A list in the patch where a keyed collection is replaces all of it; where the
+    collections say nothing, a keyed collection stays as it is.
     """
 
-    state: A[dict[str, Any] | None, msgspec.Meta(description="Merge patch of the state without its collections.")] = (None)
+    state: A[dict[str, Any] | None, msgspec.Meta(description="JSON Merge Patch (RFC 7396) of the state without the items of its keyed collections.")] = None
     collections: A[dict[str, CollectionChange] | None, msgspec.Meta(description="By path, such as processes or hardware.gpu.nvidia.")] = None
 
 

@@ -145,7 +145,7 @@ class Disk(Record, frozen=True):
     inodes_total: A[Count | None, state_field("Inodes; null where the file system has no fixed number.", unit="1")] = None
     inodes_used: A[Count | None, gauge_field("Inodes in use.", unit="1")] = None
     inodes_free: A[Count | None, gauge_field("Inodes free.", unit="1")] = None
-    status: A[str | None, state_field("ok, stale (it did not answer in time) or denied.")] = None
+    status: A[str | None, state_field("ok, stale (it did not answer in time: figures of an earlier look), denied or failed (it answered with an error).")] = None
 
 
 class BlockDevice(Record, frozen=True):

@@ -1,0 +1,127 @@
+"""diff: what changed between two states."""
+
+from collections.abc import Mapping, Sequence
+from operator import is_
+from typing import Any
+
+import msgspec
+
+from safetytwin.changes.keys import Place, are_keys_unique, key_of, places
+from safetytwin.changes.schema import open_fields_of
+from safetytwin.changes.trees import Tree, merge_patch, normal
+from safetytwin.models.change import Change, CollectionChange
+from safetytwin.models.fields import Record
+from safetytwin.models.system_state import SystemState
+
+
+def tree_of(state: SystemState) -> Tree:
+    """Return a state as plain JSON in normal form, as full frames carry it and as apply makes it."""
+    rest, keyed = _split(state)
+    for place, items in keyed.values():
+        parent: Any = rest
+        for step in place.steps[:-1]:
+            parent = parent[step]
+        parent[place.steps[-1]] = [item_tree(item) for item in items]
+    return rest
+
+
+def item_tree(item: Record) -> Tree:
+    """Return an item of a collection as plain JSON in normal form."""
+    tree: Tree = msgspec.to_builtins(item)
+    for name in open_fields_of(type(item)):
+        if name in tree:
+            tree[name] = normal(tree[name], 1)
+    return tree
+
+
+def diff(old: SystemState, new: SystemState) -> Change:
+    """Return the change that makes new of old, exactly: apply gives back the very tree of new.
+
+    Items that are the same object in both states cost next to nothing, so that a look that shares what did not change
+    is cheap to compare with the one before.
+    """
+    old_rest, old_keyed = _split(old)
+    new_rest, new_keyed = _split(new)
+    changes: dict[str, CollectionChange] = {}
+    for path, (place, items) in new_keyed.items():
+        before = old_keyed[path][1] if path in old_keyed else []
+        change = _collection_change(place.record, before, items)
+        if change is not None:
+            changes[path] = change
+    return Change(state=merge_patch(old_rest, new_rest) or None, collections=changes or None)
+
+
+def _split(state: SystemState) -> tuple[Tree, dict[str, tuple[Place, list[Any]]]]:
+    """Return the state without the items of its keyed collections, which are [] there, and those collections.
+
+    A collection in which two items share a key is no keyed collection and stays in the state.
+    """
+    keyed = {place.path: (place, items) for place, items in places(state) if are_keys_unique(place.record, items)}
+    bare: Any = state
+    for place, _ in keyed.values():
+        bare = _emptied(bare, place.steps)
+    rest: Tree = normal(msgspec.to_builtins(bare))
+    return rest, keyed
+
+
+def _emptied(value: Any, steps: Sequence[str]) -> Any:
+    step, *further = steps
+    if isinstance(value, Mapping):
+        return {**value, step: _emptied(value[step], further) if further else []}
+    inner = _emptied(getattr(value, step), further) if further else []
+    return msgspec.structs.replace(value, **{step: inner})
+
+
+def _collection_change(record: type[Record], old: list[Any], new: list[Any]) -> CollectionChange | None:
+    """Compare two lists of items with unique keys; return None where they are the same."""
+    if len(old) == len(new):
+        differing = [
+            (before, after) for before, after, one in zip(old, new, map(is_, old, new), strict=True) if not one
+        ]
+        if all(key_of(record, before) == key_of(record, after) for before, after in differing):
+            return _change(changed=_patches(record, differing))
+    new_ids, old_ids = set(map(id, new)), set(map(id, old))
+    gone = {key_of(record, item): item for item in old if id(item) not in new_ids}
+    come = {key_of(record, item): item for item in new if id(item) not in old_ids}
+    pairs = [(gone[key], item) for key, item in come.items() if key in gone]
+    added = {id(item): item for key, item in come.items() if key not in gone}
+    removed = {id(item): key for key, item in gone.items() if key not in come}
+    stands_for = {id(after): id(before) for before, after in pairs}
+    stayed_before = [id(item) for item in old if id(item) not in removed]
+    stayed_after = [stands_for.get(id(item), id(item)) for item in new if id(item) not in added]
+    order = at = None
+    if stayed_before != stayed_after:
+        order = [key_of(record, item) for item in new]
+    elif added:
+        at = [index for index, item in enumerate(new) if id(item) in added]
+        if at[0] == len(new) - len(added):
+            at = None
+    return _change(
+        added=[item_tree(item) for item in added.values()],
+        at=at,
+        changed=_patches(record, pairs),
+        removed=list(removed.values()),
+        order=order,
+    )
+
+
+def _patches(record: type[Record], pairs: Sequence[tuple[Any, Any]]) -> dict[str, Tree]:
+    patches = {}
+    for before, after in pairs:
+        patch = merge_patch(item_tree(before), item_tree(after))
+        if patch:
+            patches[key_of(record, after)] = patch
+    return patches
+
+
+def _change(
+    *,
+    changed: dict[str, Tree],
+    added: list[Tree] | None = None,
+    at: list[int] | None = None,
+    removed: list[str] | None = None,
+    order: list[str] | None = None,
+) -> CollectionChange | None:
+    if not (changed or added or removed or order):
+        return None
+    return CollectionChange(added=added or None, at=at, changed=changed or None, removed=removed or None, order=order)
