@@ -105,7 +105,8 @@ class CgroupReader:
     def _cpu_seconds(self, directories: dict[str, str]) -> float | None:
         if (v1 := directories.get("cpuacct")) is not None:
             nanoseconds = _parsed(v1, "cpuacct.usage", parse_number)
-            return None if nanoseconds is None else nanoseconds / 1e9
+            if nanoseconds is not None:
+                return nanoseconds / 1e9
         microseconds = _parsed(directories.get(UNIFIED), "cpu.stat", lambda data: parse_field(data, b"usage_usec"))
         return None if microseconds is None else microseconds / 1e6
 
@@ -126,18 +127,10 @@ class CgroupReader:
             read_bytes=read,
             write_bytes=written,
         )
-        sources = (
-            (usage.cpu_seconds, directories.get("cpuacct", unified)),
-            (usage.memory, directories.get("memory", unified)),
-            (usage.tasks, pids),
-            (usage.read_bytes, directories.get("blkio", unified)),
-        )
-        if all(value is not None for value, _ in sources):
+        complete = None not in (usage.cpu_seconds, usage.memory, usage.tasks, usage.read_bytes)
+        if complete or any(os.path.isdir(directory) for directory in directories.values()):
             return usage
-        where = {directory for value, directory in sources if value is not None and directory is not None}
-        if where:
-            return usage if all(os.path.isdir(directory) for directory in where) else None
-        return usage if any(os.path.isdir(directory) for directory in directories.values()) else None
+        return None
 
     def _io(self, directories: dict[str, str]) -> tuple[int | None, int | None]:
         if (v1 := directories.get("blkio")) is not None:

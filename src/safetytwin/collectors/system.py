@@ -85,6 +85,8 @@ class SystemLooker:
             task = None if slot.registration.name in without else slot.prepare(look)
             if task is not None:
                 running.append((slot, task))
+            elif slot.last_good is not None:
+                found[slot.registration.name] = slot.last_good
         self._worker.run([_recording(slot, task, found) for slot, task in running])
         ran = {slot.registration.name for slot, _ in running}
         for slot in self._slots:
@@ -201,6 +203,8 @@ def _status(slot: _Slot) -> CollectorStatus:
     if isinstance(error, DeniedError | PermissionError):
         hint = error.hint if isinstance(error, DeniedError) else None
         return CollectorStatus(status="denied", duration=duration, error=str(error), hint=hint)
+    if isinstance(error, TimeoutError):
+        return CollectorStatus(status="timeout", duration=duration, error=str(error))
     if error is not None:
         return CollectorStatus(status="failed", duration=duration, error=f"{type(error).__name__}: {error}")
     slot.last_good = task.result
