@@ -118,7 +118,7 @@ def _by_dmi(root: HostRoot) -> str | None:
 
 
 def _by_clock(root: HostRoot) -> str | None:
-    """Return what the clocks tell: a guest kernel offers that of the hypervisor it found by CPUID, which we can't ask."""
+    """Return what the clocks tell: a guest kernel offers that of the hypervisor it found by CPUID."""
     clocks = read_line(os.path.join(root.sys, "devices/system/clocksource/clocksource0/available_clocksource")) or ""
     for clock in clocks.split():
         for beginning, word in _CLOCKS:
