@@ -3,20 +3,21 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from textwrap import wrap
 from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from safetytwin.cli.format import bar, duration, of_total, percent, rate, size
+from safetytwin.cli.format import bar
 from safetytwin.models.hardware import Disk, Gpu, Hardware, Interface
 from safetytwin.models.printable import printable
+from safetytwin.models.quantities import duration, of_total, percent, rate, size
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
 from safetytwin.models.system_state import SystemState
 
-_BAR_WIDTH = 20
 _SHOWN_PROCESSES = 8
 _SHOWN_DISKS = 4
 _SHOWN_INTERFACES = 3
@@ -48,12 +49,12 @@ def _lines(state: SystemState, width: int, *, plain: bool) -> Iterator[Text | Ta
         yield workloads_table(state.ai)
     if state.processes:
         yield Text()
-        yield _processes(state.processes)
+        yield _processes(state.processes, width)
     services = list(_services(state.services))
     if services:
         yield Text()
         yield from services
-    unseen = list(_not_seen(state))
+    unseen = list(_not_seen(state, width))
     if unseen:
         yield Text()
         yield from unseen
@@ -73,17 +74,18 @@ def _title(hardware: Hardware) -> Text:
 
 
 def _meters(hardware: Hardware, width: int, *, plain: bool) -> Table:
-    table = Table.grid(padding=(0, 1))
-    table.add_column(no_wrap=True, max_width=16, overflow="ellipsis")
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, width - _BAR_WIDTH - 26))
+    bar_width = 12 if width < 100 else 20
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=10, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=bar_width, no_wrap=True)
+    table.add_column(width=5, no_wrap=True, justify="right")
+    table.add_column(width=width - bar_width - 21, no_wrap=True, overflow="ellipsis")
 
     def meter(name: str, value: float | None, detail: str, *, alarm: bool = True) -> None:
-        shown = bar(value, _BAR_WIDTH, full="#", empty=".") if plain else bar(value, _BAR_WIDTH)
+        shown = bar(value, bar_width, full="#", empty=".") if plain else bar(value, bar_width)
         style = _alarm(value) if alarm else "cyan"
-        number = Text(f"{percent(value)} %" if value is not None else "–", style=style)
-        table.add_row(printable(name), Text(shown, style=style), number, Text(printable(detail), style="dim"))
+        number = Text(f"{percent(value)}%" if value is not None else "–", style=style)
+        table.add_row(Text(printable(name)), Text(shown, style=style), number, Text(printable(detail), style="dim"))
 
     cpu, memory = hardware.cpu, hardware.memory
     if cpu is not None:
@@ -121,12 +123,9 @@ def _meters(hardware: Hardware, width: int, *, plain: bool) -> Table:
             alarm=False,
         )
     for interface in _interfaces(hardware.network or ()):
-        traffic = f"↓ {rate(interface.rx_bytes_per_second)}  ↑ {rate(interface.tx_bytes_per_second)}"
-        if plain:
-            traffic = traffic.replace("↓", "in").replace("↑", "out")
-        table.add_row(
-            printable(interface.name), Text(traffic, overflow="ellipsis"), "", Text(_addresses(interface), style="dim")
-        )
+        traffic = f"in {rate(interface.rx_bytes_per_second)}, out {rate(interface.tx_bytes_per_second)}"
+        detail = printable(f"{traffic} · {_addresses(interface)}")
+        table.add_row(Text(printable(interface.name)), Text(printable(_link(interface))), "", Text(detail, style="dim"))
     return table
 
 
@@ -161,34 +160,46 @@ def _interfaces(interfaces: Iterable[Interface]) -> list[Interface]:
     return sorted(up, key=lambda one: (not one.physical, one.kind in {"bridge", "veth"}, one.name))[:_SHOWN_INTERFACES]
 
 
+def _link(interface: Interface) -> str:
+    if interface.speed_mbps:
+        return f"{interface.speed_mbps} Mbit/s"
+    return interface.operstate if interface.operstate not in {None, "unknown"} else "up"
+
+
 def _addresses(interface: Interface) -> str:
-    addresses = [address.address for address in interface.addresses or () if address.scope != "link"]
-    speed = f"{interface.speed_mbps} Mbit/s · " if interface.speed_mbps else ""
-    return printable(speed + ", ".join(addresses))
+    return ", ".join(address.address for address in interface.addresses or () if address.scope != "link")
 
 
-def _processes(processes: list[Process]) -> Table:
+def _processes(processes: list[Process], width: int) -> Table:
     own = [process for process in processes if not process.kernel_thread]
     running = sum(process.status == "running" for process in processes)
-    table = Table(box=None, padding=(0, 1), pad_edge=False, expand=False, header_style="dim")
-    table.add_column("PID", justify="right", no_wrap=True)
-    table.add_column("USER", no_wrap=True, max_width=10, overflow="ellipsis")
-    table.add_column("CPU %", justify="right", no_wrap=True)
-    table.add_column("MEMORY", justify="right", no_wrap=True)
-    table.add_column("OF", no_wrap=True, max_width=18, overflow="ellipsis")
-    heading = f"COMMAND   ({len(own)} processes, {running} running, {len(processes) - len(own)} kernel threads)"
-    table.add_column(heading, no_wrap=True, overflow="ellipsis")
+    owned = width >= 100
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(width=7, justify="right", no_wrap=True)
+    table.add_column(width=9, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=5, justify="right", no_wrap=True)
+    table.add_column(width=8, justify="right", no_wrap=True)
+    if owned:
+        table.add_column(width=18, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=width - 39 - (20 if owned else 0), no_wrap=True, overflow="ellipsis")
+    kernel_threads = len(processes) - len(own)
+    heading = f"{len(own)} processes, {running} running" + (
+        f", {kernel_threads} of the kernel" if kernel_threads else ""
+    )
+    titles = ["PID", "USER", "CPU %", "MEMORY", *(["SERVICE"] if owned else []), heading]
+    table.add_row(*(Text(title, style="dim") for title in titles))
     busiest = sorted(
         own, key=lambda one: (-(one.cpu_percent or 0.0), -((one.memory_info and one.memory_info.rss) or 0), one.pid)
     )
     for process in busiest[:_SHOWN_PROCESSES]:
         command = " ".join(process.cmdline) if process.cmdline else f"[{process.name}]"
+        owner = [Text(printable((process.service or "").partition("/")[2]))] if owned else []
         table.add_row(
             str(process.pid),
-            printable(process.username or "–"),
+            Text(printable(process.username or "–")),
             percent(process.cpu_percent),
             size(process.memory_info.rss if process.memory_info else None),
-            printable((process.service or "").partition("/")[2][:18]),
+            *owner,
             Text(printable(command)),
         )
     return table
@@ -233,7 +244,7 @@ def _container(container: Service) -> Text:
     return line
 
 
-def _not_seen(state: SystemState) -> Iterator[Text]:
+def _not_seen(state: SystemState, width: int) -> Iterator[Text]:
     hints: dict[str, list[str]] = {}
     for name, collector in state.agent.collectors.items():
         said = list(collector.notes or ())
@@ -245,4 +256,5 @@ def _not_seen(state: SystemState) -> Iterator[Text]:
     if hints:
         yield Text("Not seen", style="bold yellow")
     for sentence, names in hints.items():
-        yield Text(printable(f"  {', '.join(names)}: {sentence}"), style="yellow")
+        for line in wrap(printable(f"{', '.join(names)}: {sentence}"), width - 4):
+            yield Text(f"  {line}", style="yellow")
