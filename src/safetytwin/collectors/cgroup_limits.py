@@ -5,11 +5,14 @@ The agent's own unit may be limited too; that says nothing of the machine.
 """
 
 import os
+from collections.abc import Sequence
 
 from safetytwin.collectors.host_root import HostRoot, read_bytes, read_int, read_line, text_of
 from safetytwin.models.fields import count
 from safetytwin.models.hardware import MemoryLimit
 
+_FILES = {"cpu": ("cpu.max", "cpu.cfs_quota_us"), "memory": ("memory.max", "memory.limit_in_bytes")}
+"""Of cgroup v2 and v1; the root of a whole machine's v2 tree has none."""
 _NO_LIMIT = 1 << 62
 """cgroup v1 writes "no limit" as a number just below 2^63, rounded down to a page."""
 
@@ -27,8 +30,8 @@ def parse_cgroup_paths(data: bytes) -> dict[str, str]:
     return paths
 
 
-def folders(root: HostRoot, controller: str) -> list[str]:
-    """Return the folders in which limits of cpu or memory that hold for PID 1 may be, the outermost first."""
+def limit_folders(root: HostRoot, controller: str) -> list[str]:
+    """Return the folders in which limits of cpu or memory that hold for PID 1 can be, the outermost first."""
     try:
         paths = parse_cgroup_paths(read_bytes(os.path.join(root.proc, "1/cgroup")))
     except OSError:
@@ -39,12 +42,12 @@ def folders(root: HostRoot, controller: str) -> list[str]:
     if "/.." in path:
         return []  # PID 1 lives outside of what our cgroup namespace shows
     folder = tree if unified else os.path.join(tree, controller)
-    found = [folder]
+    folders = [folder]
     for part in path.split("/"):
         if part:
             folder = os.path.join(folder, part)
-            found.append(folder)
-    return [each for each in found if os.path.isdir(each)]
+            folders.append(folder)
+    return [each for each in folders if any(os.path.exists(os.path.join(each, file)) for file in _FILES[controller])]
 
 
 def parse_cpu_max(line: str | None) -> float | None:
@@ -53,10 +56,10 @@ def parse_cpu_max(line: str | None) -> float | None:
     return _cores(quota, period)
 
 
-def cpu_limit(root: HostRoot) -> float | None:
-    """Return the CPU quota in cores, or None where there is none."""
+def cpu_limit(folders: Sequence[str]) -> float | None:
+    """Return the tightest CPU quota in cores, or None where there is none."""
     limits = []
-    for folder in folders(root, "cpu"):
+    for folder in folders:
         limit = parse_cpu_max(read_line(os.path.join(folder, "cpu.max")))
         if limit is None:
             quota = read_line(os.path.join(folder, "cpu.cfs_quota_us"))
@@ -66,10 +69,10 @@ def cpu_limit(root: HostRoot) -> float | None:
     return min(limits, default=None)
 
 
-def memory_limit(root: HostRoot) -> MemoryLimit | None:
+def memory_limit(folders: Sequence[str]) -> MemoryLimit | None:
     """Return the tightest memory limit and what is used of it in bytes, or None where there is none."""
     tightest: tuple[int, str] | None = None
-    for folder in folders(root, "memory"):
+    for folder in folders:
         limit = read_int(os.path.join(folder, "memory.max"))
         if limit is None:
             limit = read_int(os.path.join(folder, "memory.limit_in_bytes"))

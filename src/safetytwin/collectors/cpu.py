@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 
 from safetytwin.collectors.base import AbsentError, Look
-from safetytwin.collectors.cgroup_limits import cpu_limit
+from safetytwin.collectors.cgroup_limits import cpu_limit, limit_folders
 from safetytwin.collectors.cpu_sets import format_cpu_list, parse_cpu_list
-from safetytwin.collectors.cpuinfo import CpuInfo, parse_cpuinfo
+from safetytwin.collectors.cpuinfo import CpuInfo, parse_cpuinfo, parse_frequencies
 from safetytwin.collectors.host_root import HostRoot, read_bytes, read_int, read_line
 from safetytwin.collectors.pressure import read_pressure
 from safetytwin.collectors.proc_stat import Stat, parse_stat, shares, spent, usage
@@ -44,6 +44,7 @@ class CpuCollector:
         self._architecture: str | None = None
         self._topology: _Topology | None = None
         self._before: Stat | None = None
+        self._limit_folders: list[str] = []
 
     def collect(self, look: Look) -> Cpu:
         """Return the processors; usage and times are null in the first look. Raises AbsentError without /proc/stat."""
@@ -56,6 +57,7 @@ class CpuCollector:
         if self._info is None:
             self._info = _read_cpuinfo(root)
             self._architecture = _architecture(root)
+            self._limit_folders = limit_folders(root, "cpu")
         online = read_line(os.path.join(root.sys, "devices/system/cpu/online"))
         if online is None or not parse_cpu_list(online):
             online = format_cpu_list(sorted(stat.cpus))
@@ -91,7 +93,7 @@ class CpuCollector:
             frequency_min_mhz=topology.frequency_min,
             load_average=parse_load_average(read_line(os.path.join(root.proc, "loadavg"))),
             pressure=read_pressure(os.path.join(root.proc, "pressure/cpu")),
-            limit_cores=cpu_limit(root),
+            limit_cores=cpu_limit(self._limit_folders),
             context_switches=stat.context_switches,
             interrupts=stat.interrupts,
             processes_created=stat.processes_created,
@@ -106,7 +108,10 @@ class CpuCollector:
             return {cpu: frequency for cpu, frequency in read.items() if frequency is not None}
         if self._info is None or not self._info.frequencies:
             return {}
-        return _read_cpuinfo(root).frequencies
+        try:
+            return parse_frequencies(read_bytes(os.path.join(root.proc, "cpuinfo")))
+        except OSError:
+            return {}
 
 
 def _read_cpuinfo(root: HostRoot) -> CpuInfo:

@@ -57,7 +57,9 @@ _ARM_PARTS = {
 _MODEL_KEYS = ("model name", "cpu model", "uarch", "cpu")
 """x86 and loongarch, mips, riscv, ppc and sparc: the first that is there."""
 _S390_MACHINE = re.compile(r"machine = (\w+)")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_FREQUENCY = re.compile(
+    rb"^(processor|cpu number|cpu MHz|CPU MHz|cpu MHz dynamic|clock)\s*:\s*(\d+(?:\.\d+)?)", re.MULTILINE
+)
 
 
 @dataclass(slots=True)
@@ -85,13 +87,23 @@ def parse_cpuinfo(data: bytes) -> CpuInfo:
         number = _whole(values.get("processor", values.get("cpu number")))
         if number is None:
             continue
-        frequency = _frequency(values)
-        if frequency is not None:
-            info.frequencies[number] = frequency
         info.cores[number] = (_whole(values.get("physical id")), _whole(values.get("core id")))
+    info.frequencies = parse_frequencies(data)
     info.model = " + ".join(models) or None
     info.vendor = " + ".join(vendors) or None
     return info
+
+
+def parse_frequencies(data: bytes) -> dict[int, float]:
+    """Return the current frequency in MHz by logical CPU, for x86, loongarch, s390 and ppc ("clock")."""
+    found: dict[int, float] = {}
+    number: int | None = None
+    for key, value in _FREQUENCY.findall(data):
+        if key in {b"processor", b"cpu number"}:
+            number = int(value) if value.isdigit() and len(value) < 10 else None
+        elif number is not None and 0 < float(value) < 1e6:
+            found.setdefault(number, float(value))
+    return found
 
 
 def _values(block: str) -> dict[str, str]:
@@ -120,14 +132,6 @@ def _names(values: dict[str, str]) -> tuple[str | None, str | None]:
     if processor and not processor.isdecimal():
         return processor, vendor  # 32-bit ARM before 3.8: "Processor : ARMv7 Processor rev 10 (v7l)"
     return None, vendor
-
-
-def _frequency(values: dict[str, str]) -> float | None:
-    for key in ("cpu mhz", "clock", "cpu mhz dynamic"):
-        found = _NUMBER.match(values.get(key, ""))
-        if found and 0 < float(found.group()) < 1e6:
-            return float(found.group())
-    return None
 
 
 def _whole(text: str | None) -> int | None:

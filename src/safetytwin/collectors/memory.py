@@ -4,28 +4,29 @@ import os
 import re
 
 from safetytwin.collectors.base import AbsentError, Look
-from safetytwin.collectors.cgroup_limits import memory_limit
+from safetytwin.collectors.cgroup_limits import limit_folders, memory_limit
 from safetytwin.collectors.host_root import read_bytes
 from safetytwin.collectors.pressure import read_pressure
 from safetytwin.collectors.rates import percent, rate
 from safetytwin.models.fields import count
 from safetytwin.models.hardware import Memory, Swap
 
+_MEMINFO = re.compile(
+    rb"^(MemTotal|MemFree|MemAvailable|Buffers|Cached|SwapTotal|SwapFree|Dirty|Shmem|Slab|SReclaimable|HugePages_Total"
+    rb"|HugePages_Free|Hugepagesize):[ \t]*(\d{1,20})( kB)?[ \t]*$",
+    re.MULTILINE,
+)
 _VMSTAT = re.compile(rb"^(pswpin|pswpout|oom_kill) (\d{1,20})$", re.MULTILINE)
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_meminfo(data: bytes) -> dict[str, int]:
-    """Return /proc/meminfo's figures, those in kB as bytes."""
+    """Return those of /proc/meminfo's figures that the state has, in bytes; numbers of pages as they are."""
     figures: dict[str, int] = {}
-    for line in data.splitlines():
-        name, colon, rest = line.partition(b":")
-        words = rest.split()
-        if not colon or not words or not words[0].isdigit():
-            continue
-        value = count(int(words[0]) * (1024 if words[1:2] == [b"kB"] else 1))
+    for name, number, unit in _MEMINFO.findall(data):
+        value = count(int(number) * (1024 if unit else 1))
         if value is not None:
-            figures[name.decode("ascii", "replace")] = value
+            figures[name.decode()] = value
     return figures
 
 
@@ -53,6 +54,7 @@ class MemoryCollector:
 
     def __init__(self) -> None:
         self._paging: tuple[float, int | None, int | None] | None = None
+        self._limit_folders: list[str] | None = None
 
     def collect(self, look: Look) -> Memory:
         """Return memory and swap in bytes; raises AbsentError without /proc/meminfo."""
@@ -65,6 +67,8 @@ class MemoryCollector:
             counters = parse_vmstat(read_bytes(os.path.join(proc, "vmstat")))
         except OSError:
             counters = {}
+        if self._limit_folders is None:
+            self._limit_folders = limit_folders(look.root, "memory")
         total, free = figures.get("MemTotal"), available(figures)
         if total is not None and free is not None:
             free = min(free, total)
@@ -86,7 +90,7 @@ class MemoryCollector:
             huge_page_size=figures.get("Hugepagesize"),
             swap=self._swap(figures, counters, look.monotonic),
             pressure=read_pressure(os.path.join(proc, "pressure/memory")),
-            limit=memory_limit(look.root),
+            limit=memory_limit(self._limit_folders),
             oom_kills=count(counters.get("oom_kill")),
         )
 

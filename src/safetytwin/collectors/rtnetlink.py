@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,20 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_STATS, _IFLA_MASTER = 1, 3, 4, 7, 
 _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_STATS64, _IFLA_CARRIER_CHANGES = 16, 18, 23, 35
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_OF_LINKS = frozenset(
+    (
+        _IFLA_ADDRESS,
+        _IFLA_IFNAME,
+        _IFLA_MTU,
+        _IFLA_STATS,
+        _IFLA_MASTER,
+        _IFLA_OPERSTATE,
+        _IFLA_LINKINFO,
+        _IFLA_STATS64,
+        _IFLA_CARRIER_CHANGES,
+    )
+)
+_OF_ADDRESSES = frozenset((_IFA_ADDRESS, _IFA_LOCAL))
 
 
 @dataclass(slots=True)
@@ -114,13 +129,16 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
         position += (length + 3) & ~3
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    position = 0
-    while position + _ATTRIBUTE.size <= len(data):
+def _attributes(data: bytes, position: int, wanted: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, value) of the wanted attributes; a link has sixty, most of them not ours."""
+    end = len(data)
+    while position + 4 <= end:
         length, kind = _ATTRIBUTE.unpack_from(data, position)
-        if length < _ATTRIBUTE.size or position + length > len(data):
+        if length < 4 or position + length > end:
             return
-        yield kind & ~_NESTED_OR_BYTE_ORDER, data[position + _ATTRIBUTE.size : position + length]
+        kind &= ~_NESTED_OR_BYTE_ORDER
+        if kind in wanted:
+            yield kind, data[position + 4 : position + length]
         position += (length + 3) & ~3
 
 
@@ -132,7 +150,7 @@ def parse_links(data: bytes) -> list[Link]:
             continue
         _, hardware, index, flags, _ = _LINK.unpack_from(payload)
         link = Link(index=index, name="", type=hardware, flags=flags)
-        for attribute, value in _attributes(payload[_LINK.size :]):
+        for attribute, value in _attributes(payload, _LINK.size, _OF_LINKS):
             _set(link, attribute, value)
         if link.name and index > 0:
             links[index] = link
@@ -157,7 +175,7 @@ def _set(link: Link, attribute: int, value: bytes) -> None:
     elif attribute == _IFLA_STATS and len(value) >= _STATS32.size and link.counters is None:
         link.counters = _STATS32.unpack_from(value)  # before Linux 2.6.35; where both come, the 64 bit ones win
     elif attribute == _IFLA_LINKINFO:
-        for inner, text in _attributes(value):
+        for inner, text in _attributes(value, 0, frozenset((_IFLA_INFO_KIND,))):
             if inner == _IFLA_INFO_KIND:
                 link.kind = _string(text) or None
 
@@ -171,7 +189,7 @@ def parse_addresses(data: bytes) -> list[LinkAddress]:
         family, prefix, _, scope, index = _ADDRESS.unpack_from(payload)
         length = {socket.AF_INET: 4, socket.AF_INET6: 16}.get(family)
         address = b""
-        for attribute, value in _attributes(payload[_ADDRESS.size :]):
+        for attribute, value in _attributes(payload, _ADDRESS.size, _OF_ADDRESSES):
             # On a point-to-point link IFA_ADDRESS is the other end, IFA_LOCAL ours.
             if attribute == _IFA_LOCAL or (attribute == _IFA_ADDRESS and not address):
                 address = value
@@ -185,7 +203,4 @@ def _string(value: bytes) -> str:
 
 
 def _number(value: bytes) -> int | None:
-    return int.from_bytes(value[:4], "little" if _LITTLE else "big") if len(value) >= 4 else None
-
-
-_LITTLE = struct.pack("=H", 1) == b"\1\0"
+    return int.from_bytes(value[:4], sys.byteorder) if len(value) >= 4 else None
