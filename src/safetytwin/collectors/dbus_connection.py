@@ -1,12 +1,15 @@
-"""One connection to a D-Bus message bus: many calls in one go, each under a deadline, and the signals in between.
+"""One connection to a D-Bus message bus or peer: many calls at once under a deadline, and the signals in between.
 
 Bodies are handed on as bytes: an answer that equals the last one need not be decoded. Authentication and marshalling
 are jeepney's. Source: D-Bus Specification, "Message Protocol".
 """
 
+import fcntl
 import itertools
 import select
 import socket
+import sys
+import termios
 import time
 from collections.abc import Sequence
 
@@ -40,13 +43,13 @@ class Signal:
 
 
 class DBusConnection:
-    """A connection to the bus behind a unix socket.
+    """A connection to what is behind a unix socket: a bus or, where is_peer, a program that speaks D-Bus itself.
 
     Raises PermissionError where the bus refuses us, OSError where it isn't there or goes away, TimeoutError (an OSError
     too) where it does not answer in time. After any of these the connection is of no more use.
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, *, is_peer: bool = False) -> None:
         self.calls = 0
         """Calls made so far."""
         self._serials = itertools.count(1)
@@ -57,7 +60,10 @@ class DBusConnection:
         except AuthenticationError as error:
             raise PermissionError(f"the bus at {path} refuses this user: {error}") from error
         try:
-            _raised(self.call([DBus().Hello()], timeout)[0])
+            if is_peer:
+                _await_begun(self._socket, timeout)
+            else:
+                _raised(self.call([DBus().Hello()], timeout)[0])
         except BaseException:
             self.close()
             raise
@@ -126,6 +132,18 @@ class DBusConnection:
         if header.message_type is MessageType.signal:
             self._signals.append(Signal(header.fields.get(HeaderFields.member, ""), body))
         return header, body
+
+
+def _await_begun(connection: socket.socket, timeout: float) -> None:
+    """Wait until the peer has taken in the last line of the authentication.
+
+    systemd leaves a message lying that it reads together with that line.
+    """
+    deadline = time.monotonic() + timeout
+    while int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the peer does not take part in the authentication")
+        time.sleep(0.0005)
 
 
 def _error(header: Header, body: Body) -> DBusError:

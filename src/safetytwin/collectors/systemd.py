@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from safetytwin.collectors.base import AbsentError, DeniedError, Look
 from safetytwin.collectors.cgroups import CgroupReader
 from safetytwin.collectors.host_root import list_dir
+from safetytwin.collectors.users import Users
 from safetytwin.models.service import Service
 
 if TYPE_CHECKING:
     from safetytwin.collectors.systemd_view import ManagerView
 
-HINT = "run the agent as root, or as a user whom the bus lets in"
+HINT = "run the agent as root"
 
 
 class SystemdCollector:
@@ -59,32 +60,37 @@ class SystemdCollector:
         try:
             return self._system.services(look)
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise AbsentError(f"no system bus at {self._system.bus}: {error.strerror}") from error
+            raise AbsentError(f"no system bus at {self._system.socket}: {error.strerror}") from error
         except PermissionError as error:
-            raise DeniedError(f"the system bus at {self._system.bus} may not be used: {error}", HINT) from error
+            raise DeniedError(f"the system bus at {self._system.socket} may not be used: {error}", HINT) from error
 
     def _user_services(self, look: Look) -> list[Service]:
+        """Return the units of users' managers, asked at their own sockets: a user's bus lets only that user in."""
         folder = os.path.join(look.root.run, "user")
-        present = {int(name): os.path.join(folder, name, "bus") for name in list_dir(folder) if name.isdigit()}
+        users = [name for name in list_dir(folder) if name.isdigit()]
+        present = {int(name): os.path.join(folder, name, "systemd/private") for name in users}
         for uid in self._users.keys() - present.keys():
             self._users.pop(uid).close()
         services: list[Service] = []
-        for uid, bus in sorted(present.items()):
+        for uid, socket in sorted(present.items()):
             if uid not in self._users:
-                self._users[uid] = self._view(look, bus, uid)
+                self._users[uid] = self._view(look, socket, uid)
             try:
                 services += self._users[uid].services(look)
             except FileNotFoundError:
-                continue
+                continue  # logged in without a manager
             except Exception as error:
                 look.notes.append(f"the units of user {uid} cannot be seen: {error}")
-                look.hint = look.hint or HINT
+                look.hint = HINT
         return services
 
-    def _view(self, look: Look, bus: str, uid: int | None) -> "ManagerView":
+    def _view(self, look: Look, socket: str, uid: int | None) -> "ManagerView":
         from safetytwin.collectors.systemd_units import Scope  # noqa: PLC0415 - see below
         from safetytwin.collectors.systemd_view import ManagerView  # noqa: PLC0415 - no D-Bus where there is none
 
         if self._cgroups is None:
             self._cgroups = CgroupReader(look.root)
-        return ManagerView(bus, Scope(uid), self._cgroups)
+        users = Users(look.root.etc)
+        users.refresh()
+        owner = users.name_of(uid) or "root"
+        return ManagerView(socket, Scope(uid, owner), self._cgroups)

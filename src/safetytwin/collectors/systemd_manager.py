@@ -42,13 +42,16 @@ class News:
 
 
 class SystemdManager:
-    """A connection to the systemd manager on a bus; raises as DBusConnection does, and DBusError."""
+    """A connection to the systemd manager on a bus, or to its own socket where is_peer.
 
-    def __init__(self, bus: str, timeout: float) -> None:
-        self._connection = DBusConnection(bus, timeout)
+    Raises as DBusConnection does, and DBusError.
+    """
+
+    def __init__(self, path: str, timeout: float, *, is_peer: bool) -> None:
+        self._connection = DBusConnection(path, timeout, is_peer=is_peer)
         self._last_lists: list[bytes] = []
         try:
-            self._subscribe(timeout)
+            self._subscribe(timeout, () if is_peer else _SIGNALS)
         except BaseException:
             self.close()
             raise
@@ -97,10 +100,10 @@ class SystemdManager:
         answers = self._connection.call(messages, timeout)
         return [None if isinstance(answer, DBusError) else answer.properties(WANTED_PROPERTIES) for answer in answers]
 
-    def _subscribe(self, timeout: float) -> None:
+    def _subscribe(self, timeout: float, signals: Sequence[str]) -> None:
         rules = [
             MatchRule(type="signal", sender=_NAME, interface=_MANAGER.interface, member=member, path=_PATH)
-            for member in _SIGNALS
+            for member in signals
         ]
         messages = [message_bus.AddMatch(rule) for rule in rules]
         for answer in self._connection.call([*messages, new_method_call(_MANAGER, "Subscribe")], timeout):

@@ -74,16 +74,16 @@ class Scope:
     """Whose units they are: the system's, or those of a user's manager."""
 
     uid: int | None = None
+    owner: str = "root"
+    """Name of that user."""
 
     def unit_id(self, name: str) -> str:
         """Return the id of a unit: its name, or user/UID/name."""
         return name if self.uid is None else f"user/{self.uid}/{name}"
 
-    def user(self, configured: str) -> str | None:
+    def user(self, configured: str) -> str:
         """Return the user a service runs as where its unit says configured (nothing: the manager's own)."""
-        if configured:
-            return configured
-        return "root" if self.uid is None else str(self.uid)
+        return configured or self.owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,13 @@ class _Unit:
 
 
 class ManagerView:
-    """Looks at one manager again and again, on a connection that is made anew when it was lost."""
+    """Looks at one manager again and again, on a connection that is made anew when it was lost.
 
-    def __init__(self, bus: str, scope: Scope, cgroups: CgroupReader) -> None:
-        self.bus = bus
+    socket is that of the system bus or, for a user's manager, the manager's own.
+    """
+
+    def __init__(self, socket: str, scope: Scope, cgroups: CgroupReader) -> None:
+        self.socket = socket
         self.calls = 0
         """D-Bus calls of the last look."""
         self._scope = scope
@@ -77,7 +80,7 @@ class ManagerView:
             if not self._connected_once:
                 raise
             look.stale = True
-            look.notes.append(f"{self.bus} does not answer ({error}); its units are shown as they were last seen")
+            look.notes.append(f"{self.socket} does not answer ({error}); its units are shown as they were last seen")
             return self._services
         self._services = self._measured(look)
         return self._services
@@ -100,10 +103,10 @@ class ManagerView:
         except (ConnectionError, DBusError):
             self._disconnect()
             self._connect(look)
-            look.notes.append(f"the connection to {self.bus} was lost and made anew")
+            look.notes.append(f"the connection to {self.socket} was lost and made anew")
 
     def _connect(self, look: Look) -> None:
-        self._manager = SystemdManager(self.bus, ANSWER_TIMEOUT)
+        self._manager = SystemdManager(self.socket, ANSWER_TIMEOUT, is_peer=self._scope.uid is not None)
         self._files_look = None
         self._unread = dict.fromkeys(self._units)
         self._update(self._manager, look)
