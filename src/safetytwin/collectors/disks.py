@@ -1,45 +1,24 @@
 """Mounts that hold data, and how full they are."""
 
-import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import msgspec
 
 from safetytwin.collectors.base import AbsentError, Look
+from safetytwin.collectors.disk_usage import Place, UsageReader, usage_of
 from safetytwin.collectors.filesystems import is_private, kind_of, may_hang
-from safetytwin.collectors.guarded_calls import GuardedCalls
 from safetytwin.collectors.host_root import HostRoot, read_bytes, read_line, text_of
 from safetytwin.collectors.mounts import Mount, bind_sources, parse_mountinfo, visible
-from safetytwin.collectors.rates import percent
-from safetytwin.models.fields import count
 from safetytwin.models.hardware import Disk
-
-Statvfs = Callable[[bytes], os.statvfs_result]
-_GONE = frozenset((errno.ENOENT, errno.ENOTDIR))
-
-
-@dataclass(slots=True)
-class _Place:
-    """One mount that is shown: what does not change, and what it looked like last."""
-
-    mount: Mount
-    plain: Disk
-    guarded: bool
-    shown: Disk
-    usage: tuple[int, ...] | None = None
 
 
 class DisksCollector:
     """Reads mountinfo and calls statvfs at each look; where a server or a FUSE process has to answer, in a thread."""
 
-    def __init__(self, statvfs: Statvfs = os.statvfs, deadline: float = 1.0) -> None:
-        self._statvfs = statvfs
-        self._guarded: GuardedCalls[int, os.statvfs_result] = GuardedCalls(deadline)
+    def __init__(self, statvfs: Callable[[bytes], os.statvfs_result] = os.statvfs, deadline: float = 1.0) -> None:
+        self._reader: UsageReader[bytes] = UsageReader(lambda path: usage_of(statvfs(path)), deadline)
         self._mountinfo: bytes | None = None
-        self._places: list[_Place] = []
+        self._places: list[Place[bytes]] = []
 
     def collect(self, look: Look) -> list[Disk]:
         """Return the mounts by mountpoint; raises AbsentError without /proc/self/mountinfo."""
@@ -52,89 +31,15 @@ class DisksCollector:
             self._mountinfo = mountinfo
         if not look.root.live:
             return [place.plain for place in self._places]
-        guarded = [(place.mount.id, self._call(place)) for place in self._places if place.guarded]
-        answers = self._guarded.ask(guarded) if guarded else {}
-        disks: list[Disk] = []
-        for place in self._places:
-            if not place.guarded:
-                answer = _outcome(self._call(place))
-            elif place.mount.id in answers:
-                answer = answers[place.mount.id]
-            else:
-                answer = TimeoutError("no answer in time")
-            disk = _with_usage(place, answer, look)
-            if disk is None:
-                look.vanished += 1
-            else:
-                disks.append(disk)
-        return disks
+        return self._reader.fill(self._places, look)
 
     def close(self) -> None:
         """Hold nothing open; threads that hang end with the process."""
 
-    def _call(self, place: _Place) -> Callable[[], os.statvfs_result]:
-        return lambda: self._statvfs(place.mount.mountpoint)
 
-
-def _outcome(call: Callable[[], os.statvfs_result]) -> os.statvfs_result | Exception:
-    try:
-        return call()
-    except OSError as error:
-        return error
-
-
-def _with_usage(place: _Place, answer: os.statvfs_result | Exception, look: Look) -> Disk | None:
-    """Return the disk with its usage; the last one known where it did not answer, None where it is gone."""
-    if isinstance(answer, os.statvfs_result):
-        usage = tuple(answer)
-        if place.usage != usage:
-            place.usage = usage
-            place.shown = filled(place.plain, answer)
-        elif place.shown.status != "ok":
-            place.shown = msgspec.structs.replace(place.shown, status="ok")
-        return place.shown
-    if isinstance(answer, OSError) and answer.errno in _GONE:
-        return None
-    if isinstance(answer, TimeoutError):
-        status = "stale"
-    elif isinstance(answer, PermissionError):
-        status = "denied"
-    else:
-        status = "failed"
-    reason = answer.strerror if isinstance(answer, OSError) and answer.strerror else str(answer)
-    look.notes.append(f"{place.plain.mountpoint}: {reason}")
-    if place.shown.status != status:
-        place.shown = msgspec.structs.replace(place.shown if status == "stale" else place.plain, status=status)
-        place.usage = place.usage if status == "stale" else None
-    return place.shown
-
-
-def filled(disk: Disk, usage: os.statvfs_result) -> Disk:
-    """Return disk with statvfs(3)'s figures, in bytes; what root alone may still use is neither used nor free."""
-    if usage.f_blocks == 0:
-        total = used = free = None  # a file system that keeps no such account
-    else:
-        total = usage.f_blocks * usage.f_frsize
-        used = max(0, usage.f_blocks - usage.f_bfree) * usage.f_frsize
-        # Where even root's reserve is in use, some file systems return a negative number as an unsigned one.
-        free = 0 if usage.f_bavail > usage.f_blocks else usage.f_bavail * usage.f_frsize
-    inodes = usage.f_files or None
-    return msgspec.structs.replace(
-        disk,
-        total=count(total),
-        used=count(used),
-        free=count(free),
-        usage_percent=None if used is None or free is None else percent(used, used + free),
-        inodes_total=count(inodes),
-        inodes_used=None if inodes is None else count(inodes - usage.f_ffree),
-        inodes_free=None if inodes is None else count(usage.f_ffree),
-        status="ok",
-    )
-
-
-def _places(root: HostRoot, mountinfo: bytes, before: list[_Place]) -> list[_Place]:
+def _places(root: HostRoot, mountinfo: bytes, before: list[Place[bytes]]) -> list[Place[bytes]]:
     """Return the mounts to show; one that was shown before in the same way keeps what was known of it."""
-    known = {place.mount.id: place for place in before}
+    known = {place.key: place for place in before}
     mounts: dict[str, Mount] = {}
     for mount in visible(parse_mountinfo(mountinfo)):
         mountpoint = text_of(mount.mountpoint)
@@ -160,7 +65,7 @@ def _places(root: HostRoot, mountinfo: bytes, before: list[_Place]) -> list[_Pla
         )
         place = known.get(mount.id)
         if place is None or place.plain != plain:
-            place = _Place(mount, plain, guarded=may_hang(mount.fstype), shown=plain)
+            place = Place(mount.mountpoint, mount.id, plain, guarded=may_hang(mount.fstype), shown=plain)
         places.append(place)
     return places
 

@@ -47,7 +47,7 @@ _PSUTIL: tuple[Registration, ...] = (
     Registration(
         "block_devices", "hardware.block_devices", _lazily("portable", "PortableBlockDevices"), platforms=_ANYWHERE
     ),
-    Registration("network", "hardware.network", _lazily("portable", "PortableNetwork"), platforms=_ANYWHERE),
+    Registration("network", "hardware.network", _lazily("portable_network", "PortableNetwork"), platforms=_ANYWHERE),
     Registration("sensors", "hardware.sensors", _lazily("portable", "PortableSensors"), platforms=_ANYWHERE),
     Registration(
         "processes", "processes", _lazily("portable_processes", "PortableProcesses"), deadline=30.0, platforms=_ANYWHERE
