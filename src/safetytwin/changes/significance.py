@@ -84,7 +84,7 @@ def _without_gauges(value: Any, field: Field) -> Any:
         return value
     if isinstance(value, list):
         return [_without_gauges(item, field) for item in value]
-    if field.shape != "record" and field.shape != "list":
+    if field.shape not in {"record", "list"}:
         one = Field(field.kind, field.unit, "record" if field.shape == "map" else "list", field.record)
         return {key: _without_gauges(item, one) for key, item in value.items()}
     inner = fields_of(field.record)

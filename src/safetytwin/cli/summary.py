@@ -13,8 +13,8 @@ from rich.text import Text
 from safetytwin.cli.format import bar
 from safetytwin.models.hardware import Disk, Gpu, Hardware, Interface
 from safetytwin.models.printable import printable
-from safetytwin.models.quantities import duration, of_total, percent, rate, size
 from safetytwin.models.process import Process
+from safetytwin.models.quantities import duration, of_total, percent, rate, size
 from safetytwin.models.service import Service
 from safetytwin.models.system_state import SystemState
 
