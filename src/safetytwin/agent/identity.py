@@ -79,14 +79,14 @@ def reset_identity(directory: str) -> Identity:
     return identity
 
 
-def host_id(*, keep: bool) -> str:
-    """Return this installation's host id.
+def host_id(directory: str | None, *, keep: bool) -> str:
+    """Return this installation's host id, kept in directory (the usual one where None).
 
     Where there is none yet one is made up and kept, unless keep is False or the state directory can't be written: then
     it is derived from the machine-id, so that it is the same the next time. Raises IdentityError where a kept identity
     is damaged.
     """
-    directory = state_directory()
+    directory = directory or state_directory()
     try:
         identity = read_identity(directory) or (reset_identity(directory) if keep else None)
     except OSError:

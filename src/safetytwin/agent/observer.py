@@ -3,7 +3,10 @@
 import time
 from collections.abc import Callable
 
+from safetytwin.agent.config import AgentConfig
 from safetytwin.agent.redaction import Redactor
+from safetytwin.collectors.base import LookOptions
+from safetytwin.collectors.registry import registrations
 from safetytwin.collectors.system import SystemLooker
 from safetytwin.models.system_state import SystemState
 
@@ -40,3 +43,26 @@ class Observer:
     def close(self) -> None:
         """Give back what the collectors hold."""
         self._looker.close()
+
+
+def make_observer(config: AgentConfig, host_id: str) -> Observer:
+    """Return what looks, as the configuration says.
+
+    Raises ValueError where a collector of another package is unfit or a collector to leave out does not exist.
+    """
+    collectors = registrations(config.backend)
+    names = [registration.name for registration in collectors]
+    for name in config.without:
+        if name not in names:
+            raise ValueError(f"there is no collector {name!r} to leave out; there are {', '.join(names)}")
+    options = LookOptions(
+        open_files=config.open_files,
+        environment=config.environment,
+        user_units=config.user_units,
+        docker_socket=config.docker_socket,
+        podman_socket=config.podman_socket,
+        system_bus=config.system_bus,
+    )
+    chosen = [registration for registration in collectors if registration.name not in config.without]
+    looker = SystemLooker(chosen, host_id=host_id, options=options, backend=config.backend)
+    return Observer(looker, Redactor(config.allow_environment))

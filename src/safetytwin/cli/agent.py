@@ -10,12 +10,9 @@ import msgspec
 from safetytwin.agent.atomic_file import write_whole
 from safetytwin.agent.identity import IdentityError, host_id
 from safetytwin.agent.interrupts import Interrupts
-from safetytwin.agent.observer import Observer
-from safetytwin.agent.redaction import Redactor
+from safetytwin.agent.observer import Observer, make_observer
+from safetytwin.cli.agent_options import add_config_arguments, configured
 from safetytwin.cli.errors import UsageError, UserError
-from safetytwin.collectors.base import LookOptions
-from safetytwin.collectors.registry import registrations
-from safetytwin.collectors.system import SystemLooker
 from safetytwin.models.system_state import SystemState
 
 _EXAMPLES = """examples:
@@ -23,8 +20,9 @@ _EXAMPLES = """examples:
   safetytwin agent --output system_state.json --pretty  the full state, as JSON, in a file (mode 0600)
   safetytwin agent --output - | jq .hardware.cpu        the same to another program
   safetytwin agent --interval 10 --output states.jsonl  a line a look, until stopped
+  safetytwin agent --bridge http://127.0.0.1:5678       report to a bridge every 10 seconds, until stopped
 
-Secrets in command lines, URLs and environments are replaced by [redacted] before anything is shown or written.
+Secrets in command lines, URLs and environments are replaced by [redacted] before anything is shown, written or sent.
 Run as root to see the processes of all users in full; docs/permissions.md says what each privilege adds."""
 
 
@@ -38,43 +36,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--pretty", action="store_true", help="indent the JSON")
     output.add_argument(
-        "--interval", type=_seconds, metavar="SECONDS", help="look again and again; one line of JSON a look"
+        "--reset-identity",
+        action="store_true",
+        help="give this installation a new host id (after its disk was cloned), and stop",
     )
-    look = parser.add_argument_group("what to look at")
-    look.add_argument("--open-files", action="store_true", help="list the open files of each process (dearer)")
-    look.add_argument("--environment", action="store_true", help="list the processes' environments, values redacted")
-    look.add_argument("--user-units", action="store_true", help="list the units of the users' systemd managers too")
-    look.add_argument("--docker-socket", metavar="PATH", help="the Docker engine's socket, if not the usual one")
-    look.add_argument("--podman-socket", metavar="PATH", help="Podman's socket, if not the usual one")
-    look.add_argument("--system-bus", metavar="PATH", help="the D-Bus system bus's socket, if not the usual one")
-    look.add_argument(
-        "--backend",
-        choices=("proc", "psutil"),
-        default="proc" if sys.platform.startswith("linux") else "psutil",
-        help="read /proc (Linux) or ask psutil (anywhere); default: %(default)s",
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0.1 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0.1 and 86400 seconds")
-    return seconds
+    add_config_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Look as the options say."""
-    if options.interval is not None and options.output is None:
-        raise UsageError("--interval needs --output FILE (or --output - for standard output)")
     if options.pretty and (options.output is None or options.interval is not None):
         raise UsageError("--pretty goes with --output FILE alone: a stream has one line a look")
-    observer = make_observer(options)
+    if options.output is not None and options.bridge is not None:
+        raise UsageError("--output and --bridge don't go together: a reporting agent writes no file")
+    config = configured(options).config
+    if options.reset_identity or (config.bridge is not None and options.output is None):
+        from safetytwin.cli import agent_loop
+
+        return agent_loop.reset(config) if options.reset_identity else agent_loop.report(config, options)
+    if options.interval is not None and options.output is None:
+        raise UsageError("--interval needs --output FILE (or --output - for standard output), or --bridge URL")
+    try:
+        observer = make_observer(config, host_id(config.state_directory, keep=options.output is not None))
+    except (ValueError, IdentityError) as error:
+        raise UserError(str(error)) from error
     try:
         if options.interval is not None:
-            return _stream(observer, options.output, options.interval)
+            return _stream(observer, options.output, config.interval)
         state = observer.observe_once()
     finally:
         observer.close()
@@ -83,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
 
         print_summary(state)
     elif options.output == "-":
-        _write_stdout(_encode(state, pretty=options.pretty))
+        sys.stdout.buffer.write(_encode(state, pretty=options.pretty))
+        sys.stdout.buffer.flush()
     else:
         try:
             write_whole(options.output, _encode(state, pretty=options.pretty))
@@ -92,35 +81,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def make_observer(options: argparse.Namespace) -> Observer:
-    """Return what looks, as the options say."""
-    try:
-        collectors = registrations(options.backend)
-        identity = host_id(keep=options.output is not None)
-    except (ValueError, IdentityError) as error:
-        raise UserError(str(error)) from error
-    look = LookOptions(
-        open_files=options.open_files,
-        environment=options.environment,
-        user_units=options.user_units,
-        docker_socket=options.docker_socket,
-        podman_socket=options.podman_socket,
-        system_bus=options.system_bus,
-    )
-    looker = SystemLooker(collectors, host_id=identity, options=look, backend=options.backend)
-    return Observer(looker, Redactor())
-
-
 def _encode(state: SystemState, *, pretty: bool) -> bytes:
     data = msgspec.json.encode(state)
     if pretty:
         data = msgspec.json.format(data, indent=2)
     return data + b"\n"
-
-
-def _write_stdout(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
 
 
 def _stream(observer: Observer, output: str, interval: float) -> int:
@@ -138,9 +103,7 @@ def _stream(observer: Observer, output: str, interval: float) -> int:
             now = time.monotonic()
             next_look += interval * max(1, -(-(now - next_look) // interval))
             while not interrupts.stopping and (left := next_look - time.monotonic()) > 0:
-                interrupts.reload = (
-                    False  # nothing to reread: this command takes its options from the command line alone
-                )
+                interrupts.reload = False  # SIGHUP: nothing to reread here
                 interrupts.wait(left)
     finally:
         interrupts.close()

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -13,6 +14,7 @@ from safetytwin.cli.errors import UsageError, UserError
 COMMANDS = {
     # command: (module of safetytwin.cli, what it does)
     "agent": ("agent", "look at this machine: a summary, the state as JSON, or looks without end"),
+    "config": ("config", "print the agent's configuration and where each value came from"),
     "schema": ("schema", "print the JSON Schema of the state"),
     "diff": ("diff", "show what changed between two states, or two moments of a machine"),
 }
@@ -30,7 +32,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and how to find help; exit with 2."""
-        self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
 
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(arguments)
     name = arguments[0]
     module = importlib.import_module(f"safetytwin.cli.{COMMANDS[name][0]}")
-    parser = Parser(prog=f"safetytwin {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog=f"safetytwin {name}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
     module.add_arguments(parser)
     options = parser.parse_args(arguments[1:])
     try:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone: nothing more to say, and no traceback at exit either.
-        sys.stdout = None  # type: ignore[assignment]  # so that the interpreter does not flush it again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return code
 
@@ -78,10 +79,9 @@ def _without_command(arguments: Sequence[str]) -> int:
     parser = _top_parser()
     if not arguments:
         parser.print_help(sys.stderr)
-        return 2
-    if arguments[0].startswith("-"):
+    elif arguments[0].startswith("-"):
         parser.parse_args(arguments)
-        return 2
-    close = difflib.get_close_matches(arguments[0], COMMANDS, 1)
-    parser.error(f"there is no command {arguments[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+    else:
+        close = difflib.get_close_matches(arguments[0], COMMANDS, 1)
+        parser.error(f"there is no command {arguments[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     return 2

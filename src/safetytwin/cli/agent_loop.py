@@ -1,0 +1,100 @@
+"""safetytwin agent --bridge: report to a bridge until stopped."""
+
+import argparse
+import logging
+import os
+import sys
+
+from safetytwin.agent import identity as identities
+from safetytwin.agent.bridge_client import BridgeClient, BridgeUrlError
+from safetytwin.agent.config import AgentConfig
+from safetytwin.agent.governor import Governor
+from safetytwin.agent.interrupts import Interrupts
+from safetytwin.agent.loop import Loop
+from safetytwin.agent.observer import make_observer
+from safetytwin.agent.outbox import IdentityConflictError, Outbox
+from safetytwin.agent.schedule import Schedule
+from safetytwin.agent.spool import Spool
+from safetytwin.cli.agent_options import configured
+from safetytwin.cli.errors import UserError
+
+LOG = logging.getLogger("safetytwin.agent")
+
+
+def reset(config: AgentConfig) -> int:
+    """Give this installation a new host id."""
+    directory = config.state_directory or identities.state_directory()
+    try:
+        identity = identities.reset_identity(directory)
+    except OSError as error:
+        raise UserError(
+            f"{directory} can't be written: {error.strerror}; run as the user that the agent runs as"
+        ) from error
+    sys.stdout.write(f"this installation is now {identity.host_id}\n")
+    return 0
+
+
+def report(config: AgentConfig, options: argparse.Namespace) -> int:
+    """Report to the configured bridge until SIGINT or SIGTERM; SIGHUP rereads the configuration."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    directory = config.state_directory or identities.state_directory()
+    try:
+        host_id = identities.host_id(directory, keep=True)
+        client = make_client(config, host_id)
+        spool = Spool(os.path.join(directory, "spool"), config.spool_max_bytes)
+        loop = make_loop(config, host_id, client, spool)
+    except (ValueError, identities.IdentityError, BridgeUrlError) as error:
+        raise UserError(str(error)) from error
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or directory}: {error.strerror}; name another folder with --state-directory"
+        ) from error
+    LOG.info("this machine is %s; reporting to %s", host_id, config.bridge)
+
+    def reload() -> None:
+        try:
+            renewed = configured(options).config
+            replacement = make_observer(renewed, host_id)
+        except (UserError, ValueError) as error:
+            LOG.error("the configuration stays as it was: %s", error)  # noqa: TRY400 - the text says it all
+            return
+        loop.observer.close()
+        loop.observer = replacement
+        loop.interval = renewed.interval
+        loop.schedule = Schedule(renewed.interval)
+        loop.governor = Governor(renewed.cpu_budget_percent, renewed.memory_budget_bytes)
+        LOG.info("the configuration was read again; bridge, token and spool are taken at the next start")
+
+    interrupts = Interrupts()
+    try:
+        loop.run(interrupts, reload)
+    except IdentityConflictError as error:
+        raise UserError(
+            f"another machine reports as {host_id} ({error}); on the machine whose disk is a copy, run: "
+            "safetytwin agent --reset-identity"
+        ) from error
+    finally:
+        interrupts.close()
+        loop.observer.close()
+        client.close()
+    return 0
+
+
+def make_client(config: AgentConfig, host_id: str) -> BridgeClient:
+    """Return the connection to the configured bridge; raises BridgeUrlError and OSError."""
+    token = None
+    if config.token_file is not None:
+        with open(config.token_file, encoding="utf-8") as file:
+            token = file.read(4096).strip()
+    return BridgeClient(config.bridge or "", host_id, token=token, ca_file=config.ca_file)
+
+
+def make_loop(config: AgentConfig, host_id: str, client: BridgeClient, spool: Spool) -> Loop:
+    """Return the loop of a configuration; raises ValueError where a collector of another package is unfit."""
+    return Loop(
+        observer=make_observer(config, host_id),
+        outbox=Outbox(host_id, client, spool),
+        governor=Governor(config.cpu_budget_percent, config.memory_budget_bytes),
+        schedule=Schedule(config.interval),
+        interval=config.interval,
+    )
