@@ -7,6 +7,7 @@ answers ESRCH, and never reads a process that was given the same pid.
 import errno
 import os
 import resource
+from collections.abc import Collection
 
 from safetytwin.collectors.host_root import text_of
 
@@ -24,7 +25,7 @@ class KeptFiles:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._kept = 0
+        self.kept: set[int] = set()
         self.starved = False
         """Set where a descriptor was needed and there was none; the owner then gives all of its own back."""
 
@@ -44,7 +45,7 @@ class KeptFiles:
 
     def keep(self, path: str) -> int:
         """Return a descriptor of path that stays open, or -1 where there is no room; raises OSError as open does."""
-        if self._kept >= self._budget:
+        if len(self.kept) >= self._budget:
             return -1
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -53,14 +54,14 @@ class KeptFiles:
                 raise
             self.starved = True
             return -1
-        self._kept += 1
+        self.kept.add(descriptor)
         return descriptor
 
     def give_back(self, descriptor: int) -> None:
         """Close a kept descriptor; -1 is none."""
         if descriptor >= 0:
             os.close(descriptor)
-            self._kept -= 1
+            self.kept.discard(descriptor)
 
     def recover(self) -> None:
         """After the owner gave all descriptors back: keep half as many from now on."""
@@ -104,10 +105,11 @@ def link_or_none(path: str) -> str | None:
         return None
 
 
-def read_links(folder: str) -> list[tuple[int, str]] | None:
+def read_links(folder: str, without: Collection[int] = ()) -> list[tuple[int, str]] | None:
     """Return (descriptor, what it points to) of a PID/fd folder; None where it may not be read or is gone.
 
-    Descriptors closed meanwhile are left out. Raises OSError where there are no descriptors left to read with.
+    Descriptors closed meanwhile are left out, and those of without. Raises OSError where there is no descriptor left
+    to read with.
     """
     try:
         names = os.listdir(folder)
@@ -117,14 +119,15 @@ def read_links(folder: str) -> list[tuple[int, str]] | None:
         return None
     links = []
     for name in names:
+        if not name.isdecimal() or (without and int(name) in without):
+            continue
         try:
             link = os.readlink(f"{folder}/{name}")
         except PermissionError:
             return None
         except OSError:
             continue
-        if name.isdecimal():
-            links.append((int(name), link if link.isascii() else text_of(os.fsencode(link))))
+        links.append((int(name), link if link.isascii() else text_of(os.fsencode(link))))
     return links
 
 

@@ -50,6 +50,7 @@ class Machine:
     def __init__(self, proc: str, etc: str, files: KeptFiles) -> None:
         self.proc = proc
         self.files = files
+        self.own_pid = os.getpid()
         self.users = Users(etc)
         self.clock_ticks = 100
         self.page_size = 4096
@@ -249,7 +250,7 @@ class Tracked:
                 self._warm_up()
             self.ran_at = look
             if self.recheck_at == _NEVER:
-                self.recheck_at = look + RECHECK_LOOKS
+                self.recheck_at = look + RECHECK_LOOKS - (look - self.pid) % RECHECK_LOOKS  # spread over the looks
         recheck = whole or look >= self.recheck_at or (light and self.gate_is_stat)
         now = time.monotonic()
         if ran or light:
@@ -266,7 +267,7 @@ class Tracked:
         if whole:
             missing = self._read_all()
         elif ran or light or recheck:
-            missing = self._read_moving(recheck=recheck, light=light)
+            missing = self._read_moving(ran=ran, recheck=recheck, light=light)
         if missing:
             read_file(self.base + "stat")
         if recheck:
@@ -324,7 +325,7 @@ class Tracked:
         else:
             self.cpu_percent = None
 
-    def _read_moving(self, *, recheck: bool, light: bool) -> bool:
+    def _read_moving(self, *, ran: bool, recheck: bool, light: bool) -> bool:
         """Read what moves when a process runs; return whether a file was missing."""
         missing = False
         if recheck:
@@ -334,7 +335,8 @@ class Tracked:
             missing = self._read_cgroup() or missing
             self._read_exe()
         missing = self._read_memory() or missing
-        self._read_io()
+        if ran:
+            self._read_io()
         counted = self.num_fds
         self._count_descriptors()
         if recheck or counted != self.num_fds:
@@ -448,7 +450,8 @@ class Tracked:
         machine = self._machine
         if not (machine.want_sockets or machine.want_open_files):
             return
-        links = read_links(self.base + "fd")
+        own = machine.files.kept if self.pid == machine.own_pid else ()
+        links = read_links(self.base + "fd", without=own)
         if links is None:
             self.sockets = self.open_files = None
             return

@@ -50,11 +50,11 @@ class ProcessesCollector:
             self._machine = self._begin(look)
         machine = self._machine
         self._follow_machine(machine, look)
-        active, ended = self._follow(machine, names, look)
+        read, awake, ended = self._follow(machine, names, look)
         if ended:
             self._adopt(ended)
         if self._table is not None:
-            self._connect(self._table, active, look)
+            self._connect(self._table, read, awake, look)
         if machine.files.starved:
             for process in self._tracked.values():
                 process.release()
@@ -83,7 +83,7 @@ class ProcessesCollector:
             if self._want_sockets:
                 machine.want_sockets = True
                 machine.network_namespace = link_or_none(f"{root.proc}/self/ns/net")
-                self._table = SocketTable()
+                self._table = SocketTable(root.proc)
         return machine
 
     def _follow_machine(self, machine: Machine, look: Look) -> None:
@@ -111,13 +111,14 @@ class ProcessesCollector:
             for process in self._tracked.values():
                 process.rebuild()
 
-    def _follow(self, machine: Machine, names: list[str], look: Look) -> tuple[list[Tracked], set[int]]:
-        """Look at every process; return those that may have moved, and the pids that are no parents any more."""
+    def _follow(self, machine: Machine, names: list[str], look: Look) -> tuple[list[Tracked], list[Tracked], set[int]]:
+        """Look at every process; return those that were read, those of them that ran, and who is no parent any more."""
         number, tracked = self._number, self._tracked
         unrun_since, self._gates_read_at = self._gates_read_at, time.monotonic()
         pread = os.pread
         following: dict[str, Tracked] = {}
-        active: list[Tracked] = []
+        read: list[Tracked] = []
+        awake: list[Tracked] = []
         ended: set[int] = set()
         hidden = malformed = 0
         for name in names:
@@ -131,7 +132,9 @@ class ProcessesCollector:
                         if ran or process.due <= number:
                             was = process.stat.status
                             process.refresh(gate, number, unrun_since, ran=ran)
-                            active.append(process)
+                            read.append(process)
+                            if ran:
+                                awake.append(process)
                             if process.stat.status == "zombie" and was != "zombie":
                                 ended.add(process.pid)
                         following[name] = process
@@ -142,7 +145,7 @@ class ProcessesCollector:
                         process = None
                 process = Tracked(machine, int(name), number)
                 following[name] = process
-                active.append(process)
+                read.append(process)
             except GONE:
                 look.vanished += 1
                 ended.add(int(name))
@@ -165,7 +168,7 @@ class ProcessesCollector:
             look.hint = _HINT
         if malformed:
             look.notes.append(f"{malformed} processes were left out: their stat file cannot be understood")
-        return active, ended
+        return read, awake, ended
 
     def _adopt(self, ended: set[int]) -> None:
         """Read again whose children the children of ended processes are now."""
@@ -176,7 +179,7 @@ class ProcessesCollector:
                 except GONE:
                     continue  # the next look finds it gone
 
-    def _connect(self, table: SocketTable, active: list[Tracked], look: Look) -> None:
+    def _connect(self, table: SocketTable, read: list[Tracked], awake: list[Tracked], look: Look) -> None:
         """Give the processes their sockets, and search the owners of sockets that nobody has."""
         connections = table.connections
         try:
@@ -196,21 +199,21 @@ class ProcessesCollector:
             searched = {inode: self._searched.get(inode, 0) for inode in connections.keys() - owned}
             unowned = {inode for inode, times in searched.items() if times < 2}
             if unowned:
-                active = active + self._search(unowned, active)
+                read = read + self._search(unowned, awake)
                 searched.update({inode: searched[inode] + 1 for inode in unowned})
             self._searched = searched
-        for process in self._tracked.values() if changed else active:
+        for process in self._tracked.values() if changed else read:
             if process.connect(connections):
                 process.rebuild()
 
-    def _search(self, unowned: set[int], active: list[Tracked]) -> list[Tracked]:
-        """Read the descriptors of those again that may have taken a socket; return who else than the active was read.
+    def _search(self, unowned: set[int], awake: list[Tracked]) -> list[Tracked]:
+        """Read the descriptors of those again that may have taken a socket; return who was read but did not run.
 
-        That is whoever ran, and then whoever has several threads, of which the gate may tell too little. A process that
-        took its socket after its gate was read is active in the next look: so each socket is searched in two looks.
+        Candidates are those that ran, then those of several threads, of which the gate may tell too little. A process
+        that took its socket after it was read has run by the next look: so each socket is searched in two looks.
         """
         others = [p for p in self._tracked.values() if p.gate_is_stat and p.sockets is not None]
-        for candidates in (active, others):
+        for candidates in (awake, others):
             for process in candidates:
                 if process.sockets is not None:
                     process.read_descriptors()

@@ -1,7 +1,9 @@
 """TCP and UDP sockets of the agent's network namespace, from netlink (sock_diag(7)) instead of /proc/net.
 
-One legacy TCPDIAG_GETSOCK dump holds the TCP sockets of IPv4 and IPv6 in one walk of the kernel's tables; UDP has none
-such and takes a dump per family. Together they cost a twentieth of reading /proc/net/tcp, tcp6, udp and udp6.
+A legacy TCPDIAG_GETSOCK dump holds the TCP sockets of IPv4 and IPv6 in one walk of the kernel's tables; UDP has none
+such and takes a dump per family. The table of connections is as large as the machine's memory lets it be, and walking
+it costs milliseconds though it is empty: so it is walked only where the counters of /proc/net/snmp say that a
+connection was opened or ended, and otherwise every sixth time. Listening sockets and UDP are asked for every time.
 """
 
 import errno
@@ -10,6 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from safetytwin.collectors.host_root import read_bytes
 from safetytwin.models.process import Connection
 
 _NETLINK_SOCK_DIAG = 4
@@ -31,9 +34,11 @@ _STATES = {
     11: "CLOSING",
     12: "SYN_RECV",
 }
-_OWNED_STATES = 0xFFF & ~(1 << 6)
+_LISTEN = 1 << 10
+_CONNECTED = 0xFFF & ~(1 << 6 | _LISTEN)
 """Without TIME_WAIT, which belongs to no process any more."""
 _ALL_STATES = 0xFFF
+_OPEN = (1, 8)
 
 _HEADER = struct.Struct("=IHHII")
 _MESSAGE_TAIL = struct.Struct("=I")
@@ -43,9 +48,9 @@ _SMALLEST = _BODY + 72
 """A netlink header and struct inet_diag_msg."""
 
 
-def _tcp_request() -> bytes:
-    """Return a request with struct inet_diag_req for the TCP sockets of both families."""
-    return _HEADER.pack(76, _TCPDIAG_GETSOCK, _REQUEST_DUMP, 1, 0) + struct.pack("=4x48xII", _OWNED_STATES, 0)
+def _tcp_request(states: int) -> bytes:
+    """Return a request with struct inet_diag_req for the TCP sockets of both families in some states."""
+    return _HEADER.pack(76, _TCPDIAG_GETSOCK, _REQUEST_DUMP, 1, 0) + struct.pack("=4x48xII", states, 0)
 
 
 def _udp_request(family: int) -> bytes:
@@ -54,8 +59,27 @@ def _udp_request(family: int) -> bytes:
     return header + struct.pack("=BBBBI48x", family, socket.IPPROTO_UDP, 0, 0, _ALL_STATES)
 
 
-_REQUESTS = ((True, _tcp_request()), (False, _udp_request(socket.AF_INET)), (False, _udp_request(socket.AF_INET6)))
-"""Whether it is TCP, and the request."""
+_CONNECTIONS_REQUEST = _tcp_request(_CONNECTED)
+_EVERY_TIME = (_tcp_request(_LISTEN), _udp_request(socket.AF_INET), _udp_request(socket.AF_INET6))
+_IS_TCP = (True, True, False, False)
+"""Of the dump of connections and of those of every time."""
+CONNECTIONS_LOOKS = 6
+"""A change of a connection's state alone (half closed) is seen at most this many looks later."""
+
+
+def opened_and_ended(snmp: bytes) -> tuple[bytes, ...] | None:
+    """Return TCP's counters of connections in /proc/net/snmp, or None where it has none.
+
+    ActiveOpens, PassiveOpens, AttemptFails, EstabResets and CurrEstab (RFC 4022): no connection comes or goes without
+    one of them.
+    """
+    lines = [line.split() for line in snmp.split(b"\n") if line.startswith(b"Tcp: ")]
+    return tuple(lines[1][5:10]) if len(lines) == 2 and len(lines[1]) >= 10 else None
+
+
+def waits_for_accept(data: bytes) -> bool:
+    """Tell whether a dump holds a connection that is established and has no inode: one that nobody accepted yet."""
+    return any(not inode and identity[1] in _OPEN for inode, identity in _messages(data))
 
 
 def parse_dump(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -63,6 +87,10 @@ def parse_dump(data: bytes) -> Iterator[tuple[int, bytes]]:
 
     The identity is what a Connection is made of: family, state, ports and addresses, as the kernel packs them.
     """
+    return ((inode, identity) for inode, identity in _messages(data) if inode)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     position, end = 0, len(data)
     while position + _BODY <= end:
         length, kind = _HEADER.unpack_from(data, position)[:2]
@@ -70,9 +98,8 @@ def parse_dump(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         if kind not in {_ERROR, _DONE} and length >= _SMALLEST and position + _SMALLEST <= end:
             (inode,) = _MESSAGE_TAIL.unpack_from(data, position + _BODY + 68)
-            if inode:
-                start = position + _BODY
-                yield inode, data[start : start + 2] + data[start + 4 : start + 40]
+            start = position + _BODY
+            yield inode, data[start : start + 2] + data[start + 4 : start + 40]
         position += (length + 3) & ~3
 
 
@@ -102,35 +129,55 @@ def connection(identity: bytes, *, tcp: bool) -> Connection | None:
 class SocketTable:
     """The sockets by inode; a Connection is the same object for as long as nothing of it changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, proc: str) -> None:
         self.connections: dict[int, Connection] = {}
+        self._counters_path = f"{proc}/net/snmp"
+        self._counters: tuple[bytes, ...] | None = None
+        self._looks_left = 0
         self._netlink: socket.socket | None = None
         self._dumps: list[bytes] = []
-        self._made: dict[tuple[bool, bytes], Connection | None] = {}
+        self._made: dict[tuple[bool, bytes], Connection] = {}
 
     def refresh(self) -> bool:
         """Ask the kernel; return whether anything changed. Raises OSError where netlink does not answer."""
         try:
-            dumps = [self._dump(request) for _, request in _REQUESTS]
+            dumps = [self._connections(), *[self._dump(request) for request in _EVERY_TIME]]
         except OSError:
             self.close()
             raise
         if dumps == self._dumps:
             return False
         self._dumps = dumps
-        made: dict[tuple[bool, bytes], Connection | None] = {}
+        made: dict[tuple[bool, bytes], Connection] = {}
         connections: dict[int, Connection] = {}
-        for (tcp, _), data in zip(_REQUESTS, dumps, strict=True):
+        for tcp, data in zip(_IS_TCP, dumps, strict=True):
             for inode, identity in parse_dump(data):
                 key = (tcp, identity)
-                one = made[key] = self._made[key] if key in self._made else connection(identity, tcp=tcp)
+                one = self._made.get(key) or connection(identity, tcp=tcp)
                 if one is not None:
-                    connections[inode] = one
+                    connections[inode] = made[key] = one
         changed = connections != self.connections
         self._made = made
         if changed:
             self.connections = connections
         return changed
+
+    def _connections(self) -> bytes:
+        """Return the dump of connections, an earlier one where none was opened or ended since."""
+        counters = self._read_counters()
+        self._looks_left -= 1
+        if self._dumps and counters is not None and counters == self._counters and self._looks_left > 0:
+            return self._dumps[0]
+        data = self._dump(_CONNECTIONS_REQUEST)
+        self._counters = None if waits_for_accept(data) else counters
+        self._looks_left = CONNECTIONS_LOOKS
+        return data
+
+    def _read_counters(self) -> tuple[bytes, ...] | None:
+        try:
+            return opened_and_ended(read_bytes(self._counters_path))
+        except OSError:
+            return None
 
     def close(self) -> None:
         """Give the netlink socket back."""
