@@ -27,6 +27,7 @@ SECRET = "hunter2Zx"
         ["env", f"GITHUB_TOKEN={SECRET}", "app"],
         ["psql", f"postgres://me:{SECRET}@db/x"],
         ["psql", f"postgres://me:a/{SECRET}@db/x"],
+        ["psql", f"postgres://me:a@{SECRET}@db/x"],
         ["app", f"--url=https://me:{SECRET}@host/path"],
         ["app", f"https://host/path?a=1&access_token={SECRET}&b=2"],
         ["app", f"https://host/?X-Amz-Signature={SECRET}"],

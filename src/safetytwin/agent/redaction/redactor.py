@@ -39,22 +39,15 @@ class Redactor:
 
     def redact(self, state: SystemState) -> SystemState:
         """Return the state without secrets."""
-        processes: dict[tuple[int, int], tuple[Process, Process]] = {}
-        for process in state.processes:
-            key = (process.pid, process.start_ticks)
-            processes[key] = (process, self._again(process, self._processes.get(key)))
-        self._processes = processes
-        services: dict[tuple[str, str], tuple[Service, Service]] = {}
-        for service in state.services:
-            name = (service.type, service.id)
-            services[name] = (service, self._again(service, self._services.get(name)))
-        self._services = services
+        processes = [self._again(one, self._processes.get((one.pid, one.start_ticks))) for one in state.processes]
+        services = [self._again(one, self._services.get((one.type, one.id))) for one in state.services]
+        self._processes = {
+            (raw.pid, raw.start_ticks): (raw, shown) for raw, shown in zip(state.processes, processes, strict=True)
+        }
+        self._services = {(raw.type, raw.id): (raw, shown) for raw, shown in zip(state.services, services, strict=True)}
         rest = msgspec.structs.replace(state, processes=[], services=[])
-        return msgspec.structs.replace(
-            cast("SystemState", self._value("", rest)),
-            processes=[shown for _, shown in processes.values()],
-            services=[shown for _, shown in services.values()],
-        )
+        shown_rest = cast("SystemState", self._value("", rest))
+        return msgspec.structs.replace(shown_rest, processes=processes, services=services)
 
     def _again(self, item: _T, before: tuple[_T, _T] | None) -> _T:
         """Redact an item, reusing what was found for its fields that are still the same objects."""

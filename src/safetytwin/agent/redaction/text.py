@@ -28,11 +28,14 @@ _TOKEN_SHAPES = re.compile(
 )
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,30}"
-_URL_USER_AND_PASSWORD = re.compile(rf"(?<![A-Za-z0-9+.-])({_SCHEME}://[^\s/:@?#'\"]*):([^\s/'\"]*)@(?=[^\s@])")
-_URL_PASSWORD_WITH_SLASH = re.compile(
-    rf"(?<![A-Za-z0-9+.-])({_SCHEME}://[^\s/:@?#'\"]*):([^\s@'\"]+)@(?=[A-Za-z0-9\[])"
+# Every repetition is bounded: a machine's command lines must not make the agent spend time in proportion to their square.
+_URL_USER_AND_PASSWORD = re.compile(
+    rf"(?<![A-Za-z0-9+.-])({_SCHEME}://[^\s/:@?#'\"]{{0,128}}):([^\s/'\"]{{0,256}})@(?=[^\s@])"
 )
-_URL_LONE_USER = re.compile(rf"(?<![A-Za-z0-9+.-])({_SCHEME}://)([^\s/:@?#'\"]{{20,}})@")
+_URL_PASSWORD_WITH_SLASH = re.compile(
+    rf"(?<![A-Za-z0-9+.-])({_SCHEME}://[^\s/:@?#'\"]{{0,128}}):([^\s@'\"]{{1,256}})@(?=[A-Za-z0-9\[])"
+)
+_URL_LONE_USER = re.compile(rf"(?<![A-Za-z0-9+.-])({_SCHEME}://)([^\s/:@?#'\"]{{20,256}})@")
 _URL_PARAMETER = re.compile(r"([?&;#]([A-Za-z0-9_.~%-]{1,64})=)([^\s&;#'\"]+)")
 
 _AUTHORIZATION = re.compile(r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*['\"]?)([A-Za-z][A-Za-z0-9-]*\s+)?([^\s'\",;]+)")
