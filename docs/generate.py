@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from safetytwin.changes.kinds import page as events_page
 from safetytwin.models.schema import state_schema
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,7 +89,7 @@ def state_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"state.md": state_page}
+PAGES = {"state.md": state_page, "events.md": events_page}
 
 
 def main() -> None:

@@ -15,13 +15,14 @@ from safetytwin.changes.workload_events import model_events, workload_events
 from safetytwin.models.event import Event
 
 
-def events(step: Step, levels: Levels | None = None) -> list[Event]:
+def events(step: Step, *, levels: Levels | None = None, at: str | None = None) -> list[Event]:
     """Return what a change meant, in the order machine, hardware, services, workloads, processes.
 
     step is what Twin.apply returned. levels remembers which file systems were nearly full, so that one that hovers
-    around a threshold is told once; without it, only a crossing within this change is.
+    around a threshold is told once; without it, only a crossing within this change is. at is the events' moment where
+    it is not the new state's own timestamp.
     """
-    facts = Facts(step)
+    facts = Facts(step, at)
     found = [
         *_host_events(facts),
         *hardware_events(facts),

@@ -1,6 +1,5 @@
 """Folds what repeats: of the same thing again and again, people are told at once, and then how often."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +17,9 @@ WINDOW = 600.0
 
 TOLD_AT_ONCE = 2
 """How many of the same kind and subject within a window are told as they happen."""
+
+LONG_RUN = 3600.0
+"""Seconds after which a process's end is told, however many of its name there were."""
 
 LOOP_RESTARTS = 3
 """How many restarts within a window are a loop."""
@@ -48,12 +50,12 @@ class _Window:
 class _Restarts:
     """A service's restarts within the last window, as (seconds, how many)."""
 
-    times: deque[tuple[float, int]] = field(default_factory=deque)
+    times: list[tuple[float, int]] = field(default_factory=list)
     looping: bool = False
 
     def number(self, now: float) -> int:
-        while self.times and self.times[0][0] <= now - WINDOW:
-            self.times.popleft()
+        """Return how many restarts there were in the window before now."""
+        self.times = [(at, number) for at, number in self.times if now - WINDOW < at <= now]
         return sum(number for _, number in self.times)
 
 
@@ -69,11 +71,16 @@ class EventFolder:
         self._windows: dict[tuple[str, str], _Window] = {}
         self._restarts: dict[str, _Restarts] = {}
 
-    def fold(self, step: Step) -> list[Event]:
-        """Return the events to tell of one change, held back ones whose window has ended first."""
-        now = seconds_of(step.new["timestamp"])
+    def fold(self, step: Step, *, at: str | None = None) -> list[Event]:
+        """Return the events to tell of one change, held back ones whose window has ended first.
+
+        at is the events' moment where it is not the new state's own timestamp.
+        """
+        now = seconds_of(at or step.new["timestamp"])
         told = self._ended(lambda window: not 0 <= now - window.opened < WINDOW, now)
-        made = _together(events(step, self._levels))
+        for subject in [subject for subject, restarts in self._restarts.items() if not restarts.number(now)]:
+            del self._restarts[subject]
+        made = _together(events(step, levels=self._levels, at=at))
         return told + self._admitted([*self._loops(made, now)], now)
 
     def flush(self) -> list[Event]:
@@ -85,7 +92,7 @@ class EventFolder:
         for one in made:
             window = self._windows.setdefault(_group(one), _Window(now))
             number = window.told.get(one.kind, 0)
-            if number < TOLD_AT_ONCE:
+            if number < TOLD_AT_ONCE or (one.details or {}).get("ran_seconds", 0) > LONG_RUN:
                 window.told[one.kind] = number + 1
                 told.append(one)
                 continue
@@ -122,14 +129,13 @@ class EventFolder:
                 restarts.times.append((now, new))
             number = restarts.number(now)
             if number < LOOP_RESTARTS:
-                if not number:
-                    del self._restarts[one.subject]
                 restarts.looping = False
                 yield one
             elif not restarts.looping or new:
                 name = (one.details or {}).get("name")
                 about: dict[str, Any] = {"name": name, "restarts": number, "window": duration(WINDOW)}
-                yield event(f"{what}.restart_loop", one.at, one.subject, **about)
+                count = new if restarts.looping else None
+                yield event(f"{what}.restart_loop", one.at, one.subject, count=count, **about)
                 restarts.looping = True
 
 
@@ -159,7 +165,7 @@ def _folded(kind: str, first: Event, last_at: str, count: int) -> Event:
     if kind.startswith("process."):
         details = {"name": details.get("name")}
         subject = "processes"
-    if count == 1:
+    if count == 1 and first.count is None:
         return event(kind, first.at, first.subject, **(first.details or {}))
     return event(kind, first.at, subject, count=count, last_at=last_at, **details)
 

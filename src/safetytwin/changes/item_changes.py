@@ -13,10 +13,13 @@ _BLIND = frozenset({"denied", "timeout", "failed"})
 class Facts:
     """The two states of a step without their items, and what is asked of them again and again."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Step, at: str | None) -> None:
         self.step = step
         self.old, self.new = step.old, step.new
-        self.at: str = step.new["timestamp"]
+        self.seen_at: str = step.new["timestamp"]
+        """By the machine's own clock, as the moments within its state are."""
+        self.at = self.seen_at if at is None else at
+        """When events happened."""
         self.old_hardware: Tree = step.old["hardware"]
         self.new_hardware: Tree = step.new["hardware"]
         self.old_collectors: Mapping[str, Any] = step.old["agent"]["collectors"]

@@ -20,7 +20,7 @@ class Kind:
     text: str
     """The sentence; {names} are the event's details."""
     many: str | None = None
-    """The sentence for several folded into one, with {count}; by default the first one's, and how often."""
+    """The sentence for several folded into one, with {count} or {times}; by default the first one's, and how often."""
 
 
 KINDS: Mapping[str, Kind] = {
@@ -37,9 +37,9 @@ KINDS: Mapping[str, Kind] = {
         "warning", "The kernel killed {killed} for want of memory", "The kernel killed processes for want of memory"
     ),
     # Processes.
-    "process.started": Kind("info", "{name} started (process {pid}, {username})", "{name} started {count} times"),
-    "process.exited": Kind("info", "{name} exited after {ran}", "{name} exited {count} times"),
-    "process.ran": Kind("info", "{name} ran", "{name} ran {count} times"),
+    "process.started": Kind("info", "{name} started (process {pid}, {username})", "{name} started {times}"),
+    "process.exited": Kind("info", "{name} exited after {ran}", "{name} exited {times}"),
+    "process.ran": Kind("info", "{name} ran", "{name} ran {times}"),
     "process.became": Kind("info", "{before} became {after} (process {pid})"),
     "process.outdated": Kind(
         "notice",
@@ -54,7 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "unit.restart_loop": Kind(
         "warning",
         "{name} restarts in a loop: {restarts} times in {window}",
-        "{name} still restarts in a loop: {count} times",
+        "{name} still restarts in a loop: {times}",
     ),
     # Containers.
     "container.created": Kind("info", "{name} was created from {image}"),
@@ -65,7 +65,7 @@ KINDS: Mapping[str, Kind] = {
     "container.restart_loop": Kind(
         "warning",
         "{name} restarts in a loop: {restarts} times in {window}",
-        "{name} still restarts in a loop: {count} times",
+        "{name} still restarts in a loop: {times}",
     ),
     "container.paused": Kind("info", "{name} was paused"),
     "container.resumed": Kind("info", "{name} goes on after a pause"),
@@ -128,12 +128,13 @@ def event(
     facts = KINDS[kind]
     known = {name: value for name, value in details.items() if value is not None}
     words = _Words({name: _word(value) for name, value in known.items()})
+    times = "once" if count == 1 else f"{count} times"
     if count is None:
         text = facts.text.format_map(words)
     elif facts.many is not None:
-        text = facts.many.format_map(_Words(words, count=count))
+        text = facts.many.format_map(_Words(words, count=count, times=times))
     else:
-        text = f"{facts.text.format_map(words)} ({count} times)"
+        text = f"{facts.text.format_map(words)} ({times})"
     return Event(
         at=at,
         kind=kind,
@@ -158,13 +159,13 @@ def _word(value: Any) -> str:
 
 _PAGE_HEAD = """# Events
 
-What happened on a machine, made from the changes of its state by the bridge; an agent never sends one. This page is made
-from `src/safetytwin/changes/kinds.py`. The names are stable; `{names}` in a sentence are the event's `details`.
+What happened on a machine, made from the changes of its state by the bridge; an agent never sends one. This page is
+made from `src/safetytwin/changes/kinds.py`. The names are stable; `{names}` in a sentence are the event's `details`.
 
 Noise is folded: when the same thing happens to the same subject again and again, the first two are told at once, the
-others are one event with a `count` at the end of ten minutes. Kernel threads' comings and goings are left out, and
-after a restart of the machine so is everything that follows from it. What a collector that fails no longer sees is not
-taken for gone.
+others are one event with a `count` at the end of ten minutes; so are the processes of one name, save those that ran for
+more than an hour. Kernel threads' comings and goings are left out, and after a restart of the machine so is everything
+that follows from it. What a collector that fails no longer sees is not taken for gone.
 """
 
 

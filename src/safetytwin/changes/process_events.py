@@ -20,7 +20,7 @@ def process_events(facts: Facts) -> Iterator[Event]:
         if before is None and after is not None:
             yield event("process.started", facts.at, subject, **_who(after))
         elif before is not None and after is None:
-            seconds = _age(before, facts.at)
+            seconds = _age(before, facts.seen_at)
             ran = None if seconds is None else duration(seconds)
             yield event("process.exited", facts.at, subject, **_who(before), ran=ran, ran_seconds=seconds)
         elif before is not None and after is not None:
