@@ -60,7 +60,7 @@ class UnitGauges:
             or usage is not self._usage
             or cpu_percent != service.cpu_percent
             or memory_total != self._memory_total
-            or _lags(service.uptime_seconds, facts.started, monotonic)
+            or uptime_lags(service.uptime_seconds, facts.started, monotonic)
         ):
             fresh = _row(facts, usage, cpu_percent, monotonic, memory_total)
             service = service if service == fresh else fresh
@@ -75,10 +75,11 @@ class UnitGauges:
         return round(100 * (cpu_seconds - before) / elapsed, 2)
 
 
-def _lags(uptime: float | None, started: float | None, monotonic: float) -> bool:
+def uptime_lags(uptime: float | None, started: float | None, now: float) -> bool:
+    """Say whether an uptime found earlier is too far from what it is now; started is of the same clock."""
     if uptime is None or started is None:
         return (uptime is None) != (started is None)
-    return abs(monotonic - started - uptime) > UPTIME_ACCURACY * uptime
+    return abs(now - started - uptime) > UPTIME_ACCURACY * uptime
 
 
 def _row(
