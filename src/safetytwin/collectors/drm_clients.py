@@ -94,7 +94,7 @@ class DrmClients:
         denied = sum(candidate.denied for candidate in self._candidates.values())
         if denied:
             clients.complete = False
-            look.notes.append(f"{denied} processes may not be asked which GPU they use")
+            look.notes.append(f"processes that may not be asked which GPU they use: {denied}")
             look.hint = "run as root, or give the agent CAP_SYS_PTRACE"
         return clients
 

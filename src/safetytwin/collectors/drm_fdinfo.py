@@ -40,7 +40,7 @@ def parse_fdinfo(data: bytes) -> DrmClient | None:
     for line in text_of(data).split("\n"):
         key, colon, value = line.partition(":")
         if colon and key.startswith("drm-"):
-            values[key] = value.strip()
+            values[key.rstrip()] = value.strip()
     pdev, client_id = values.get("drm-pdev"), _number(values.get("drm-client-id", ""))
     if not pdev or client_id is None:
         return None

@@ -119,7 +119,7 @@ def _rocm_processes(look: Look, card: Card) -> list[GpuProcess]:
     """Return the processes that ROCm serves; their pids are the host's."""
     users = drm_kfd.memory_by_process(look.root, card.address)
     if users and not pids_are_the_hosts(look.root):
-        look.notes.append(f"{len(users)} ROCm processes are of another PID namespace than the agent")
+        look.notes.append(f"ROCm processes of another PID namespace than the agent's: {len(users)}")
         look.hint = "run the agent in the host's PID namespace (docker run --pid=host)"
         return []
     return [

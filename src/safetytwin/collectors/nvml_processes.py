@@ -65,7 +65,7 @@ class NvmlProcesses:
                 )
             )
         if foreign:
-            look.notes.append(f"{foreign} processes of the GPU are of another PID namespace than the agent")
+            look.notes.append(f"GPU processes of another PID namespace than the agent's: {foreign}")
             look.hint = "run the agent in the host's PID namespace (docker run --pid=host)"
         return processes
 
