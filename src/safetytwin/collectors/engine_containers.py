@@ -110,7 +110,7 @@ class EngineContainers:
             if measured is None:
                 if seen is None:
                     return None
-                measured = container.service
+                measured = _plain(container.service)
             elif seen is None:
                 container.service = measured
             services.append(measured if seen is None else msgspec.structs.replace(measured, timestamp=seen))
@@ -169,7 +169,7 @@ class EngineContainers:
         if before is not None and _plain(before.service) == service:
             service = before.service
             age_is_true = age_is_true and not restarted
-        service = self._measured(container_id, service, look) or service
+        service = self._measured(container_id, service, look) or _plain(service)
         return _Known(entry, service, look.number + SWEEP_EVERY + position % SWEEP_EVERY, age_is_true)
 
     def _uninspected(self, listed: dict[str, Any], entry: dict[str, Any], before: _Known | None, look: Look) -> _Known:
@@ -180,7 +180,9 @@ class EngineContainers:
         service = msgspec.structs.replace(before.service, name=fields["name"], status=fields["status"])
         if service.status not in RUNNING:
             service = msgspec.structs.replace(_plain(service), pid=None, cgroup=None)
-        return _Known(entry, self._measured(listed["Id"], service, look) or service, look.number, before.age_is_true)
+        return _Known(
+            entry, self._measured(listed["Id"], service, look) or _plain(service), look.number, before.age_is_true
+        )
 
     def _measured(self, container_id: str, service: Service, look: Look) -> Service | None:
         """Return the service with its gauges as of now (itself where none moved), None where its process is gone."""
