@@ -16,6 +16,8 @@ from safetytwin.collectors.drm_intel import power_between
 from safetytwin.collectors.drm_kfd import parse_address
 from safetytwin.collectors.gpu_drm import AmdCollector, IntelCollector
 from safetytwin.collectors.host_root import HostRoot
+from safetytwin.collectors.registry import registrations
+from safetytwin.collectors.system import SystemLooker
 from safetytwin.models.hardware import Gpu
 from safetytwin.models.process import Process
 
@@ -239,7 +241,7 @@ def test_rocm_pids_of_another_namespace_are_left_out(tree):
     (gpu,) = AmdCollector().collect(look)
     assert gpu.processes is not None
     assert [(p.pid, p.memory) for p in gpu.processes] == [(200, 1024 * 1024)]
-    assert look.notes == ["2 ROCm processes are of another PID namespace than the agent"]
+    assert look.notes == ["ROCm processes of another PID namespace than the agent's: 2"]
 
 
 @pytest.mark.parametrize("collector", [AmdCollector, IntelCollector])
@@ -300,7 +302,7 @@ def test_processes_that_may_not_be_asked_are_counted():
         finally:
             os.seteuid(user)
             (root / "proc/200/fd").chmod(0o755)
-    assert look.notes == ["1 processes may not be asked which GPU they use"]
+    assert look.notes == ["processes that may not be asked which GPU they use: 1"]
     assert look.hint == "run as root, or give the agent CAP_SYS_PTRACE"
     assert gpu.utilization_percent is None
     assert gpu.processes is not None
@@ -361,3 +363,15 @@ def test_fan_without_a_highest_speed_is_the_duty():
             return {"pwm1": 51, "fan1_input": 900}.get(names[0])
 
     assert fan_percent(Monitor()) == 20
+
+
+def test_a_whole_look_has_both_vendors_and_what_is_absent():
+    ours = [r for r in registrations("proc") if r.place.startswith("hardware.gpu.")]
+    looker = SystemLooker(ours, host_id="tree", root=HostRoot.fixture(str(TREES / "intel_igpu_and_amd_dgpu")))
+    state = looker.look()
+    looker.close()
+    statuses = {name: status.status for name, status in state.agent.collectors.items()}
+    assert statuses == {"nvidia": "absent", "amd": "ok", "intel": "ok"}
+    assert state.hardware.gpu is not None
+    names = {vendor: [gpu.name for gpu in gpus] for vendor, gpus in state.hardware.gpu.items()}
+    assert names == {"amd": ["Radeon RX 7900 XTX"], "intel": ["Raptor Lake-S GT1 [UHD Graphics 770]"]}

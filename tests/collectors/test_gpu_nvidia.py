@@ -352,7 +352,7 @@ def test_pids_of_another_namespace_are_left_out(nvml, tmp_path):
         answer = looker.look()
     processes = by_uuid(answer)[H100_UUID]["processes"]
     assert [(p["pid"], p.get("start_ticks")) for p in processes] == [(6, 600), (7, None)]
-    assert answer["notes"] == ["1 processes of the GPU are of another PID namespace than the agent"]
+    assert answer["notes"] == ["GPU processes of another PID namespace than the agent's: 1"]
 
 
 def test_pcie_rates_come_from_counters_where_there_are_any(nvml):
