@@ -137,7 +137,7 @@ def facts_of_file(scope: Scope, name: str, path: str, state: str) -> UnitFacts:
 
 
 def facts_of_properties(scope: Scope, name: str, properties: Mapping[str, Any]) -> UnitFacts:
-    """Return what a unit's properties say; each is {name: (signature, value)} bare of its signature."""
+    """Return what a unit's properties say; what is missing or of another type than agreed is unknown."""
     active = _text(properties, "ActiveState")
     running = active is not None and active not in _STOPPED
     started, realtime = _started(properties)
@@ -169,7 +169,7 @@ def facts_of_properties(scope: Scope, name: str, properties: Mapping[str, Any]) 
     return UnitFacts(
         service,
         started=started / 1e6 if running and started else None,
-        invocation=bytes(invocation) if isinstance(invocation, bytes | list) else b"",
+        invocation=invocation if isinstance(invocation, bytes) else b"",
     )
 
 
@@ -218,7 +218,7 @@ def _exit(properties: Mapping[str, Any]) -> tuple[int | None, str | None]:
 def _command(properties: Mapping[str, Any]) -> list[str] | None:
     """Return the argument list of the first ExecStart=."""
     commands = properties.get("ExecStart")
-    if not isinstance(commands, list) or not commands:
+    if not isinstance(commands, list) or not commands or not isinstance(commands[0], tuple):
         return None
     return list(commands[0][1]) or None
 
