@@ -1,6 +1,6 @@
-import os
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ def test_no_bus() -> None:
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> socket.socket:
+def bus(tmp_path: Path) -> Iterator[socket.socket]:
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     (tmp_path / "run/dbus").mkdir()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -60,11 +60,4 @@ def test_a_bus_that_refuses_us_is_denied_with_a_hint(tmp_path: Path, bus: socket
 
 def test_a_bus_that_never_answers_is_left_after_a_while(tmp_path: Path, bus: socket.socket) -> None:
     with pytest.raises(TimeoutError):
-        collect(tmp_path)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may connect to any socket")
-def test_a_socket_that_may_not_be_opened_is_denied(tmp_path: Path, bus: socket.socket) -> None:
-    (tmp_path / "run/dbus/system_bus_socket").chmod(0)
-    with pytest.raises(DeniedError):
         collect(tmp_path)

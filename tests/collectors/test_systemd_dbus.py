@@ -57,9 +57,9 @@ def test_any_bytes_are_decoded_or_refused(data: bytes, order: Endianness) -> Non
     body = Body(data, order)
     for decode in (lambda: body.properties({"A", ""}), lambda: body.rows("su"), lambda: body.values("uoss")):
         try:
-            decode()
-        except ValueError as error:
-            assert "malformed" in str(error)
+            assert isinstance(decode(), dict | list | tuple)
+        except ValueError:
+            continue
 
 
 @given(st.dictionaries(TEXT, VARIANTS, min_size=1, max_size=4), st.data())
