@@ -14,7 +14,7 @@ from safetytwin.models.timestamps import timestamp
 
 T = TypeVar("T")
 _COMM_BYTES = 15
-"""Linux keeps no more of a name; psutil completes it from the command line."""
+"""Linux keeps no more of a program's name; psutil completes it from the command line. Kernel threads' are whole."""
 _KTHREADD = 2
 
 
@@ -92,11 +92,11 @@ class PortableProcesses(Portable):
             return Process(
                 pid=handle.pid,
                 start_ticks=round(known.created * 100),
-                name=_comm(name) if sys.platform == "linux" else name,
+                name=_comm(name) if sys.platform == "linux" and cmdline else name,
                 ppid=count(ppid),
                 exe=self._ask(handle.exe) or None,
                 cmdline=[] if zombie or kernel_thread else cmdline,
-                cwd=self._ask(handle.cwd) or None,
+                cwd=None if kernel_thread else self._ask(handle.cwd) or None,
                 username=self._ask(handle.username),
                 uid=None if uids is None else count(uids.real),
                 status=status,
