@@ -4,7 +4,7 @@
  *   [gpu]               one GPU; a key that is left out makes its function answer "not supported"
  *   [mig]               one MIG slice of the GPU before it: uuid, name, gi, ci, total, used, proc
  *   key=value           a value !15 makes the function return code 15 (GPU is lost); lost=1 makes all of them do so
- *   proc=PID:BYTES[:GI:CI]   graphics=PID:BYTES   sample=PID:SM:MEM:ENC:DEC   field=ID:VALUE   link=NUMBER:ACTIVE:VERSION:PCI
+ *   proc=PID:BYTES[:GI:CI]   graphics=PID:BYTES   mps=PID:BYTES   sample=PID:SM:MEM:ENC:DEC   field=ID:VALUE   link=NUMBER:ACTIVE:VERSION:PCI
  *
  * FAKE_NVML_STATE names the file; every call's function and argument are appended to FAKE_NVML_CALLS where that is set.
  * Types and return codes are those of NVIDIA's NVML API reference; only what is used is declared.
@@ -296,6 +296,7 @@ static ret_t list(section *d, const char *key, unsigned *count, process_info *ou
     return found > room ? INSUFFICIENT_SIZE : OK;
 }
 EXPORT ret_t nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, process_info *out) { DEVICE(*count); return list(d, "proc", count, out); }
+EXPORT ret_t nvmlDeviceGetMPSComputeRunningProcesses_v3(void *handle, unsigned *count, process_info *out) { DEVICE(*count); return list(d, "mps", count, out); }
 EXPORT ret_t nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, process_info *out) { DEVICE(*count); return list(d, "graphics", count, out); }
 EXPORT ret_t nvmlDeviceGetProcessUtilization(void *handle, sample *out, unsigned *count, u64 since) {
     unsigned room = *count, found = 0;

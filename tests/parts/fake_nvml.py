@@ -105,11 +105,13 @@ class FakeNvml:
         self.calls_file = folder / "calls"
         self.library = folder / "libnvidia-ml.so.1"
 
-    def build(self) -> None:
+    def build(self, *defines: str) -> None:
         assert COMPILER is not None
         flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden"]
         name = "-Wl,-soname,libnvidia-ml.so.1"
-        subprocess.run([COMPILER, *flags, name, "-o", str(self.library), str(SOURCE)], check=True, timeout=120)
+        subprocess.run(
+            [COMPILER, *flags, *defines, name, "-o", str(self.library), str(SOURCE)], check=True, timeout=120
+        )
 
     def write(self, *sections: str, system: str = SYSTEM) -> None:
         """Say what GPUs there are; whole or not at all, for the library may read at any moment."""

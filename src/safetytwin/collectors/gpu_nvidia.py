@@ -1,11 +1,11 @@
 """The GPUs that NVIDIA's driver runs, through NVML.
 
-A GPU that falls off the bus is reported as lost, the others as before; it is looked for again with every look, and NVML
-initialised anew every few looks, for only that finds a GPU that came back. See docs/gpus.md.
+A GPU that falls off the bus is reported as lost, the others as before. Only NVML initialised anew finds one that came
+back. As to open a broken GPU can take the driver seconds, that is tried less and less often. See docs/gpus.md.
 """
 
 import os
-from typing import Any
+from collections.abc import Iterable
 
 from safetytwin.collectors import nvml_values as values
 from safetytwin.collectors.base import AbsentError, Look
@@ -14,27 +14,31 @@ from safetytwin.collectors.nvml import DeviceError, DriverGoneError, Nvml, libra
 from safetytwin.collectors.nvml_gpu import SELDOM, NvmlGpu
 from safetytwin.models.hardware import Gpu
 
+_RARELY = 60
+"""Looks between two attempts to find a GPU again that stays away."""
+
 
 class NvidiaCollector:
     """NVIDIA GPUs; absent where there is no NVML, denied where its devices may not be opened."""
 
     def __init__(self) -> None:
         self._nvml: Nvml | None = None
-        self._gpus: dict[int, NvmlGpu] = {}
-        self._known: dict[str, NvmlGpu] = {}
         self._count: int | None = None
-        self._incomplete_looks = 0
+        self._gpus: dict[int, NvmlGpu] = {}
+        self._failed: dict[int, DeviceError] = {}
+        self._known: dict[str, NvmlGpu] = {}
+        self._restart_at: int | None = None
+        self._pause = 1
         self._refused: Exception | None = None
         self._refused_at = 0
 
     def collect(self, look: Look) -> list[Gpu]:
         """Return the GPUs, in the driver's order."""
-        if self._nvml is None or self._incomplete_looks >= SELDOM:
+        if self._nvml is None or (self._restart_at is not None and look.number >= self._restart_at):
             self._start(look)
         try:
             return self._look(look)
         except DriverGoneError:
-            self.close()
             self._start(look)
         try:
             return self._look(look)
@@ -45,9 +49,7 @@ class NvidiaCollector:
     def close(self) -> None:
         """Shut NVML down: it holds the driver's devices open."""
         nvml, self._nvml = self._nvml, None
-        self._gpus = {}
-        self._count = None
-        self._incomplete_looks = 0
+        self._count, self._gpus, self._failed, self._restart_at = None, {}, {}, None
         if nvml is not None:
             nvml.close()
 
@@ -71,53 +73,48 @@ class NvidiaCollector:
         assert nvml is not None  # noqa: S101 - _start() set it or raised; this tells the type checker
         number = nvml.system("nvmlDeviceGetCount") or 0
         if number != self._count:
-            self._gpus, self._count = {}, number
-        failed = self._find(nvml, number, look)
-        found: dict[int, Gpu] = {}
-        for index, gpu in list(self._gpus.items()):
+            self._open_all(nvml, number, look)
+        found = []
+        for index, gpu in sorted(self._gpus.items()):
             try:
-                found[index] = gpu.read(look)
+                found.append(gpu.read(look))
             except DeviceError as error:
-                found[index] = gpu.without_values(error.status, str(error))
+                self._failed[index] = error
                 del self._gpus[index]
         denied = {function for gpu in self._gpus.values() for function in gpu.denied}
         if denied:
             look.notes.append(f"the NVIDIA driver keeps from this user: {', '.join(sorted(denied))}")
             look.hint = "run as root"
-        gone = self._gone(found, failed, look)
-        complete = len(self._gpus) == number and not gone
-        self._incomplete_looks = 0 if complete else self._incomplete_looks + 1
-        return [gpu for _, gpu in sorted(found.items())] + gone
+        gone = self._gone({gpu.uuid for gpu in found}, look)
+        if not gone:
+            self._restart_at, self._pause = None, 1
+        elif self._restart_at is None:
+            self._restart_at = look.number + self._pause
+            self._pause = min(2 * self._pause, _RARELY)
+        return found + gone
 
-    def _find(self, nvml: Nvml, number: int, look: Look) -> dict[int, DeviceError]:
-        """Open the GPUs that are not open yet; return why that fails, by index."""
-        failed: dict[int, DeviceError] = {}
-        system: dict[str, Any] = {}
+    def _open_all(self, nvml: Nvml, number: int, look: Look) -> None:
+        self._gpus, self._failed = {}, {}
+        system = {
+            "driver": "nvidia",
+            "driver_version": values.text(nvml.system("nvmlSystemGetDriverVersion")),
+            "cuda_version": values.cuda_version(nvml.system("nvmlSystemGetCudaDriverVersion")),
+        }
         for index in range(number):
-            if index in self._gpus:
-                continue
-            if not system:
-                system = {
-                    "driver": "nvidia",
-                    "driver_version": values.text(nvml.system("nvmlSystemGetDriverVersion")),
-                    "cuda_version": values.cuda_version(nvml.system("nvmlSystemGetCudaDriverVersion")),
-                }
             try:
                 gpu = NvmlGpu(nvml, index, look, system)
             except DeviceError as error:
-                failed[index] = error
+                self._failed[index] = error
                 continue
-            self._gpus[index] = gpu
-            self._known[gpu.uuid] = gpu
-        return failed
+            self._gpus[index] = self._known[gpu.uuid] = gpu
+        self._count = number
 
-    def _gone(self, found: dict[int, Gpu], failed: dict[int, DeviceError], look: Look) -> list[Gpu]:
+    def _gone(self, here: set[str], look: Look) -> list[Gpu]:
         """Return the GPUs that do not answer: those known from before by their names, others by their PCI address."""
-        here = {gpu.uuid for gpu in found.values()}
         missing = {uuid: gpu for uuid, gpu in self._known.items() if uuid not in here}
         gone: list[Gpu] = []
-        addresses = _unnamed_addresses(look, [*self._known.values()]) if len(failed) > len(missing) else []
-        for index, error in sorted(failed.items()):
+        addresses = _unnamed_addresses(look, self._known.values()) if len(self._failed) > len(missing) else []
+        for index, error in sorted(self._failed.items()):
             if missing:
                 uuid = next((uuid for uuid, gpu in missing.items() if gpu.index == index), next(iter(missing)))
                 gone.append(missing.pop(uuid).without_values(error.status, str(error)))
@@ -139,7 +136,7 @@ class NvidiaCollector:
         return gone
 
 
-def _unnamed_addresses(look: Look, known: list[NvmlGpu]) -> list[str]:
+def _unnamed_addresses(look: Look, known: Iterable[NvmlGpu]) -> list[str]:
     """Return the PCI addresses of the GPUs that the kernel module drives and that are not among the known ones."""
     addresses = {gpu.pci_bus_id for gpu in known}
     return [a for a in list_dir(os.path.join(look.root.proc, "driver/nvidia/gpus")) if a not in addresses]

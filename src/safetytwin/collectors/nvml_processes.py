@@ -11,8 +11,13 @@ from safetytwin.models.hardware import GpuProcess, MigDevice
 
 _KINDS = (
     ("compute", "nvmlDeviceGetComputeRunningProcesses"),
+    ("compute", "nvmlDeviceGetMPSComputeRunningProcesses"),
     ("graphics", "nvmlDeviceGetGraphicsRunningProcesses"),
 )
+"""The lists that a driver keeps. Of a function's versions _v3 is asked, or _v2 of drivers before 510.
+
+The binding's names without a version are not used: with an older driver they raise what is no NVMLError.
+"""
 
 _Key = tuple[int, int | None, int | None]
 """pid, MIG GPU instance, MIG compute instance."""
@@ -81,9 +86,9 @@ def _users(sources: list[tuple[NvmlDevice, int | None, int | None]]) -> dict[_Ke
     answered = False
     for device, gpu_instance, compute_instance in sources:
         for kind, function in _KINDS:
-            listed: list[Any] | None = device.ask(function)
-            if listed is None and not device.answers(function):
-                listed = device.ask(f"{function}_v2")  # drivers before 510
+            listed: list[Any] | None = device.ask(f"{function}_v3")
+            if listed is None and not device.answers(f"{function}_v3"):
+                listed = device.ask(f"{function}_v2")
             answered = answered or listed is not None
             for entry in listed or ():
                 if not entry.pid:
