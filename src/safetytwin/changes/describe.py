@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from safetytwin.changes.keys import place_of
+from safetytwin.changes.keys import collections, place_of
 from safetytwin.changes.schema import Field, fields_of, identity_of
 from safetytwin.changes.trees import Tree
-from safetytwin.changes.twin import Step
+from safetytwin.changes.twin import Step, Touched
 from safetytwin.models.change import Change, CollectionChange
 from safetytwin.models.fields import Record
 from safetytwin.models.printable import printable
@@ -35,30 +35,50 @@ def describe(change: Change, step: Step) -> list[str]:
 
     The machine comes first, then each collection. Amounts are shown in people's units, what is not known as unknown.
     """
-    lines = [
-        f"~ {name}: {values}"
-        for name, values in _differences(change.state or {}, step.old, SystemState)
-        if name != "seq"
-    ]
-    for path, collection in (change.collections or {}).items():
-        lines += _collection_lines(path, collection, step)
+    patch, old = _without_collections(change.state or {}, SystemState), _without_collections(step.old, SystemState)
+    lines = [f"~ {name}: {values}" for name, values in _differences(patch, old, SystemState)]
+    for path in sorted(step.items, key=_position):
+        lines += _collection_lines(path, (change.collections or {}).get(path, CollectionChange()), step.items[path])
     return lines
 
 
-def _collection_lines(path: str, change: CollectionChange, step: Step) -> Iterator[str]:
+def _position(path: str) -> tuple[int, str]:
+    """Return where a collection comes in the models' order."""
+    numbers = {collection.steps: number for number, collection in enumerate(collections())}
+    place = place_of(path)
+    steps = () if place is None else place.steps
+    return numbers.get(steps, numbers.get(steps[:-1], len(numbers))), path
+
+
+def _without_collections(tree: Mapping[str, Any], record: type[Record]) -> Tree:
+    """Return the tree or patch of a record without keyed collections, which are told item by item."""
+    fields = fields_of(record)
+    kept: Tree = {}
+    for name, value in tree.items():
+        field = fields.get(name)
+        if field is None or field.record is None:
+            kept[name] = value
+        elif field.shape == "record" and isinstance(value, dict):
+            inner = _without_collections(value, field.record)
+            if inner:
+                kept[name] = inner
+        elif not identity_of(field.record):
+            kept[name] = value
+        elif isinstance(value, list) and value:
+            kept[name] = value  # two of its items share a key
+    return kept
+
+
+def _collection_lines(path: str, change: CollectionChange, items: Mapping[str, Touched]) -> Iterator[str]:
     place = place_of(path)
     if place is None:
         return
-    items = step.items[path]
-    added = [item for before, item in items.values() if before is None and item is not None]
-    for item in added if change.added else ():
-        yield f"+ {_title(path, item)}"
+    yield from (f"+ {_title(path, after)}" for before, after in items.values() if before is None and after is not None)
     for key, patch in (change.changed or {}).items():
         before, after = items[key]
         shown = ", ".join(f"{name}: {values}" for name, values in _differences(patch, before or {}, place.record))
         yield f"~ {_title(path, after or before or {})}  {shown}"
-    for key in change.removed or ():
-        yield f"- {_title(path, items[key][0] or {})}"
+    yield from (f"- {_title(path, before)}" for before, after in items.values() if after is None and before is not None)
     if change.order is not None:
         yield f"~ {path}: in another order"
 
@@ -85,6 +105,8 @@ def _differences(
     fields = fields_of(record) if record is not None else {}
     for name, value in patch.items():
         field, before = fields.get(name), old.get(name)
+        if value is None and before is None:
+            continue  # a record of nothing but collections
         dotted = prefix + printable(name)
         if isinstance(value, dict) and isinstance(before, dict):
             if field is not None and field.shape == "map":

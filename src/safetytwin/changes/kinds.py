@@ -34,7 +34,9 @@ KINDS: Mapping[str, Kind] = {
     "host.kernel_changed": Kind("notice", "The kernel changed from {before} to {after}"),
     "host.os_changed": Kind("notice", "The operating system changed from {before} to {after}"),
     "host.out_of_memory": Kind(
-        "warning", "The kernel killed {killed} for want of memory", "The kernel killed processes for want of memory"
+        "warning",
+        "The kernel killed {killed} for want of memory",
+        "The kernel killed processes for want of memory {times}",
     ),
     # Processes.
     "process.started": Kind("info", "{name} started (process {pid}, {username})", "{name} started {times}"),

@@ -32,7 +32,7 @@ def _significant_items(path: str, change: CollectionChange, step: Step) -> Colle
         return CollectionChange()
     changed = {}
     for key, patch in (change.changed or {}).items():
-        before, _ = step.items[path][key]
+        before, _ = step.items.get(path, {}).get(key, (None, None))
         kept = significant_patch(patch, before or {}, place.record)
         if kept:
             changed[key] = kept

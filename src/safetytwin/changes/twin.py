@@ -27,7 +27,10 @@ class Step:
     new: Tree
     """The state after, its keyed collections empty."""
     items: Mapping[str, Mapping[str, Touched]]
-    """The items that the change touched, by path and key."""
+    """The items that the change touched, by path and key, of the collections that were keyed before and after.
+
+    Where two items share a key, before or after, none can be said to have come or gone.
+    """
 
 
 def apply(old: Mapping[str, Any], change: Change) -> Tree:
@@ -104,7 +107,8 @@ class Twin:
             items[path], seen = _folded(place, items[path], collection)
             already = touched.get(path, {})
             touched[path] = {**already, **{key: (already.get(key, pair)[0], pair[1]) for key, pair in seen.items()}}
-        step = Step(self._rest, rest, touched)
+        whole = {place.path for tree in (self._rest, rest) for place, found in places(tree) if found}
+        step = Step(self._rest, rest, {path: seen for path, seen in touched.items() if path not in whole})
         self._rest, self._items, self._places = rest, items, located
         return step
 

@@ -36,7 +36,9 @@ def model_events(facts: Facts) -> Iterator[Event]:
         return
     for key, before, after in item_changes(facts, "ai.models"):
         model = after or before or {}
-        yield from _model_events(facts.at, f"ai.models/{key}", model.get("name") or model["id"], before, after)
+        for one in _model_events(facts.at, f"ai.models/{key}", model.get("name") or model["id"], before, after):
+            if not facts.rebooted or one.kind not in {"model.loaded", "model.unloaded"}:
+                yield one
 
 
 def _model_events(at: str, subject: str, name: str, before: Tree | None, after: Tree | None) -> Iterator[Event]:
@@ -51,11 +53,11 @@ def _model_events(at: str, subject: str, name: str, before: Tree | None, after: 
     problem = after.get("problem")
     if problem and problem != (before or {}).get("problem"):
         yield event("model.downloading", at, subject, name=name, problem=problem, path=after.get("path"))
-    elif before is None and after.get("path"):
+    elif (before is None or before.get("problem")) and not problem and after.get("path"):
         in_bytes = after.get("size")
         shown = None if in_bytes is None else size(in_bytes)
         yield event("model.appeared", at, subject, name=name, size=shown, bytes=in_bytes, path=after["path"])
-    elif before is not None and not problem:
+    elif before and not problem:
         sizes = changed_values(before, after, "size")
         if sizes is not None:
             yield event("model.changed", at, subject, name=name, before=size(sizes[0]), after=size(sizes[1]))
