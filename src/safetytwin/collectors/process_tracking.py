@@ -329,12 +329,12 @@ class Tracked:
         """Read what moves when a process runs; return whether a file was missing."""
         missing = False
         if recheck:
-            missing = self._read_status() or self._read_arguments()
+            missing = self._read_status() | self._read_arguments()
             self.cwd = link_or_none(self.base + "cwd")
         if light:
-            missing = self._read_cgroup() or missing
+            missing |= self._read_cgroup()
             self._read_exe()
-        missing = self._read_memory() or missing
+        missing |= self._read_memory()
         if ran:
             self._read_io()
         counted = self.num_fds
@@ -344,9 +344,9 @@ class Tracked:
         return missing
 
     def _read_all(self) -> bool:
-        missing = self._read_status() or self._read_arguments()
-        missing = self._read_cgroup() or missing
-        missing = self._read_memory() or missing
+        missing = self._read_status() | self._read_arguments()
+        missing |= self._read_cgroup()
+        missing |= self._read_memory()
         machine, base = self._machine, self.base
         self.denied = False
         self._read_exe()
