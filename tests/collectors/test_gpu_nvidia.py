@@ -244,6 +244,16 @@ def test_a_gpu_that_the_driver_no_longer_counts_is_lost(nvml):
     assert len(back) == 2
 
 
+def test_a_gpu_that_tells_its_uuid_late_is_one(nvml):
+    nvml.write(H100.replace(f"uuid={H100_UUID}", "uuid=!999"))
+    with Looker(nvml.environment()) as looker:
+        first = by_uuid(looker.look())
+        nvml.write(H100, LAPTOP)
+        then = by_uuid(looker.look())
+    assert list(first) == ["pci:0000:1b:00.0"]
+    assert {uuid: gpu["status"] for uuid, gpu in then.items()} == {H100_UUID: "ok", LAPTOP_UUID: "ok"}
+
+
 def test_a_gpu_lost_before_the_first_look_is_named_by_its_address(nvml, tmp_path):
     for address, model in (("0000:1b:00.0", "NVIDIA H100 80GB HBM3"), ("0000:02:00.0", "NVIDIA GeForce MX150")):
         folder = tmp_path / "proc/driver/nvidia/gpus" / address

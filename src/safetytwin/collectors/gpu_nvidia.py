@@ -106,7 +106,12 @@ class NvidiaCollector:
             except DeviceError as error:
                 self._failed[index] = error
                 continue
-            self._gpus[index] = self._known[gpu.uuid] = gpu
+            self._gpus[index] = gpu
+        for gpu in self._gpus.values():
+            # Whatever was at its address before is not lost: it was replaced, or did not tell its UUID.
+            address = gpu.pci_bus_id
+            self._known = {uuid: old for uuid, old in self._known.items() if not address or old.pci_bus_id != address}
+            self._known[gpu.uuid] = gpu
         self._count = number
 
     def _gone(self, here: set[str], look: Look) -> list[Gpu]:
