@@ -68,7 +68,9 @@ def test_a_person_has_no_host(tmp_path):
         TokenStore(tmp_path).create("person", host_id="atlas")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 2, "tokens": []}', b"\xff", b'{"version":1,"tokens":[{}]}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"version": 2, "tokens": []}', b"\xff", b'{"version":1,"tokens":[{}]}']
+)
 def test_a_damaged_file_lets_no_one_in_and_says_how_to_mend_it(tmp_path, content):
     tokens = TokenStore(tmp_path)
     token = tokens.create("person")

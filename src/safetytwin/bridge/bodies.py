@@ -1,12 +1,13 @@
 """Request bodies: read, inflated and decoded within the limits."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
 
-from safetytwin.bridge.limits import MIB, Limits, check_count, check_depth, inflate, inflated_size, read_body
+from safetytwin.bridge.limits import MIB, Limits, check_count, check_depth, inflate, read_body
 from safetytwin.bridge.problems import Problem
 
 if TYPE_CHECKING:
@@ -14,20 +15,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_QUICK_UP_TO = 128 * 1024
+"""Bytes of a body that are inflated between two other requests without holding them up."""
+
 
 async def inflated(bridge: "Bridge", request: Request) -> bytes:
     """Return the body of a request without its Content-Encoding; large ones are inflated beside the event loop."""
     body = await read_body(request, bridge.limits)
     encoding = request.headers.get("content-encoding", "")
-    size = inflated_size(body, encoding)
-    if size is not None and size <= MIB:
-        data = inflate(body, encoding, bridge.limits)
-    else:
+    data = _inflated_at_once(body, encoding, bridge.limits)
+    if data is None:
         async with bridge.large_bodies:
             data = await asyncio.to_thread(inflate, body, encoding, bridge.limits)
     bridge.metrics.body_bytes.add(len(body), form="wire")
     bridge.metrics.body_bytes.add(len(data), form="inflated")
     return data
+
+
+def _inflated_at_once(body: bytes, encoding: str, limits: Limits) -> bytes | None:
+    """Return the body inflated where that is quick, else None."""
+    if len(body) > _QUICK_UP_TO:
+        return None
+    try:
+        return inflate(body, encoding, replace(limits, inflated=min(MIB, limits.inflated)))
+    except Problem as problem:
+        if problem.status != 413:
+            raise
+        return None
 
 
 def decoded(data: bytes, kind: type[T] | Any, limits: Limits) -> Any:

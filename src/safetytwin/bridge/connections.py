@@ -60,6 +60,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._cut = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Count the connection; its first request's headers are due."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         why = self.counts.enter(self._address)
@@ -69,11 +70,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self._start(self.counts.limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Count it out."""
         self._stop()
         self.counts.leave(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Take what came, within the bounds on headers."""
         if self._cut:
             return
         if self._deadline is None and self._in_headers:
@@ -84,15 +87,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if began_in_headers and self._in_headers:
             self._header_bytes += len(data)
             if self._header_bytes > self.counts.limits.headers:
-                self._refuse(Problem(431, f"The headers are longer than {self.counts.limits.headers} bytes."), "headers")
+                self._refuse(
+                    Problem(431, f"The headers are longer than {self.counts.limits.headers} bytes."), "headers"
+                )
 
     def on_headers_complete(self) -> None:
+        """Begin the time for the body."""
         self._in_headers = False
         self._header_bytes = 0
         self._start(self.counts.limits.body_seconds)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        """End the time of receipt."""
         self._in_headers = True
         self._stop()
         super().on_message_complete()

@@ -9,65 +9,44 @@ from typing import Any
 from safetytwin.models.fields import Record
 from safetytwin.models.timestamps import timestamp
 
-EXAMPLE = '{"host_id": "atlas", "timestamp": "2026-01-31T14:00:00Z", "hardware": {"hostname": "atlas"}, "services": [], "processes": []}'
-
-ALIASES: dict[str, Mapping[str, str]] = {
-    "SystemState": {"time": "timestamp", "collected_at": "timestamp", "containers": "services"},
-    "Hardware": {"host": "hostname", "node": "hostname", "kernel": "kernel_version", "ram": "memory", "mem": "memory",
-                 "uptime_seconds": "uptime", "gpus": "gpu", "interfaces": "network", "networks": "network",
-                 "filesystems": "disks", "mounts": "disks"},
-    "Cpu": {"physical_cores": "cores_physical", "count_physical": "cores_physical", "logical_cores": "cores_logical",
-            "count_logical": "cores_logical", "count": "cores_logical", "percent": "usage_percent",
-            "cpu_percent": "usage_percent", "usage": "usage_percent", "per_cpu": "cores", "brand": "model",
-            "model_name": "model", "name": "model", "arch": "architecture", "vendor_id": "vendor",
-            "loadavg": "load_average", "load_avg": "load_average", "load": "load_average", "mhz": "frequency_mhz",
-            "current_mhz": "frequency_mhz", "max_mhz": "frequency_max_mhz", "min_mhz": "frequency_min_mhz"},
-    "CpuCore": {"cpu": "id", "index": "id", "core": "id", "percent": "usage_percent", "usage": "usage_percent"},
-    "Memory": {"percent": "usage_percent", "used_percent": "usage_percent", "size": "total", "avail": "available"},
-    "Swap": {"percent": "usage_percent", "used_percent": "usage_percent", "size": "total"},
-    "Disk": {"percent": "usage_percent", "used_percent": "usage_percent", "mount": "mountpoint",
-             "mount_point": "mountpoint", "path": "mountpoint", "fs_type": "fstype", "type": "fstype",
-             "filesystem": "device", "size": "total", "available": "free", "avail": "free", "opts": "options"},
-    "Interface": {"interface": "name", "iface": "name", "mac_address": "mac", "hwaddr": "mac", "hardware_addr": "mac",
-                  "bytes_sent": "tx_bytes", "bytes_recv": "rx_bytes", "packets_sent": "tx_packets",
-                  "packets_recv": "rx_packets", "errin": "rx_errors", "errout": "tx_errors", "dropin": "rx_dropped",
-                  "dropout": "tx_dropped", "ips": "addresses", "speed": "speed_mbps", "type": "kind"},
-    "Address": {"ip": "address", "addr": "address"},
-    "Gpu": {"id": "uuid", "temperature": "temperature_celsius", "temp": "temperature_celsius",
-            "utilization": "utilization_percent", "utilization_gpu": "utilization_percent",
-            "gpu_utilization": "utilization_percent", "power": "power_watts", "power_draw": "power_watts",
-            "memory": "memory_total", "driver": "driver_version", "model": "name"},
-    "Service": {"unit": "name", "service": "name", "container_id": "id", "kind": "type", "state": "status",
-                "active_state": "status", "active": "status", "sub_state": "sub_status", "sub": "sub_status",
-                "load": "load_state", "enabled": "unit_file_state", "main_pid": "pid", "uptime": "uptime_seconds",
-                "started_at": "start_time", "started": "start_time", "created_at": "created", "mounts": "volumes",
-                "env": "environment", "restart_count": "restarts", "cpu": "cpu_percent", "memory_usage": "memory",
-                "mem_usage": "memory", "cmd": "command"},
-    "Port": {"port": "container_port", "private_port": "container_port", "PrivatePort": "container_port",
-             "public_port": "host_port", "PublicPort": "host_port", "HostPort": "host_port", "HostIp": "host_ip",
-             "IP": "host_ip", "ip": "host_ip", "Type": "protocol", "type": "protocol", "proto": "protocol"},
-    "Volume": {"destination": "target", "Destination": "target", "container_path": "target", "mountpoint": "target",
-               "Source": "source", "host_path": "source", "type": "kind", "Type": "kind", "ro": "read_only"},
-    "Process": {"parent_pid": "ppid", "parent": "ppid", "user": "username", "owner": "username", "comm": "name",
-                "command_line": "cmdline", "command": "cmdline", "cmd": "cmdline", "args": "cmdline", "state": "status",
-                "stat": "status", "cpu": "cpu_percent", "mem": "memory_percent", "threads": "num_threads",
-                "started": "create_time", "start_time": "create_time", "started_at": "create_time",
-                "env": "environment", "environ": "environment", "memory": "memory_info", "io": "io_counters",
-                "fds": "num_fds", "working_directory": "cwd"},
-    "Connection": {"laddr": "local_address", "raddr": "remote_address", "state": "status", "protocol": "type"},
-}
+EXAMPLE = (
+    '{"host_id": "atlas", "timestamp": "2026-01-31T14:00:00Z", "hardware": {"hostname": "atlas"}, '
+    '"services": [], "processes": []}'
+)
 
 MOMENTS = frozenset({"timestamp", "create_time", "start_time", "boot_time", "created", "last_seen"})
 MAY_BE_NEGATIVE = frozenset({"nice", "exit_code"})
 UNKNOWN = frozenset({"", "-", "n/a", "[n/a]", "none", "null", "nan", "unknown", "not supported", "[not supported]"})
 
 _UNIT = re.compile(r"\.(service|socket|timer|mount|automount|swap|target|path|slice|scope|device)\Z")
-_STATUS_LETTERS = {"R": "running", "S": "sleeping", "D": "disk-sleep", "T": "stopped", "t": "tracing-stop",
-                   "Z": "zombie", "X": "dead", "I": "idle", "P": "parked", "sleep": "sleeping"}
-_ADDRESS_FAMILIES = {"2": "ipv4", "10": "ipv6", "23": "ipv6", "30": "ipv6", "1": "unix",
-                     "af_inet": "ipv4", "af_inet6": "ipv6", "af_unix": "unix", "inet": "ipv4", "inet6": "ipv6"}
+_STATUS_LETTERS = {
+    "R": "running",
+    "S": "sleeping",
+    "D": "disk-sleep",
+    "T": "stopped",
+    "t": "tracing-stop",
+    "Z": "zombie",
+    "X": "dead",
+    "I": "idle",
+    "P": "parked",
+    "sleep": "sleeping",
+}
+_ADDRESS_FAMILIES = {
+    "2": "ipv4",
+    "10": "ipv6",
+    "23": "ipv6",
+    "30": "ipv6",
+    "1": "unix",
+    "af_inet": "ipv4",
+    "af_inet6": "ipv6",
+    "af_unix": "unix",
+    "inet": "ipv4",
+    "inet6": "ipv6",
+}
 _SOCKET_TYPES = {"1": "tcp", "2": "udp", "sock_stream": "tcp", "sock_dgram": "udp"}
-_PS_AUX = re.compile(r"(\S+)\s+(\d+)\s+([\d.]+)\s+([\d.]+)\s+(\d+)\s+(\d+)\s+\S+\s+(\S+)\s+\S+\s+\S+\s+(.+)\Z", re.ASCII)
+_PS_AUX = re.compile(
+    r"(\S+)\s+(\d+)\s+([\d.]+)\s+([\d.]+)\s+(\d+)\s+(\d+)\s+\S+\s+(\S+)\s+\S+\s+\S+\s+(.+)\Z", re.ASCII
+)
 _LATEST_SECONDS = 253402300799
 
 
@@ -87,7 +66,7 @@ def moment(value: Any) -> str | None:
             return timestamp((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
         value = float(text)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError("no moment")
+        raise ValueError("no moment")  # noqa: TRY004 - one kind of error for whatever is no moment
     if value == 0:
         return None
     while value > _LATEST_SECONDS:
@@ -117,15 +96,23 @@ def example_of(record: type[Record]) -> str | None:
 
 def named_items(record: type[Record], value: Mapping[str, Any]) -> list[Any]:
     """Return a map of items as the list of them, the name being a field: {"eth0": {...}}, {"80/tcp": [{...}]}."""
-    key = {"Interface": "name", "Disk": "mountpoint", "Service": "name", "Port": "container_port",
-           "Volume": "source", "CpuCore": "id"}.get(record.__name__)
+    key = {
+        "Interface": "name",
+        "Disk": "mountpoint",
+        "Service": "name",
+        "Port": "container_port",
+        "Volume": "source",
+        "CpuCore": "id",
+    }.get(record.__name__)
     if key is None:
         return [value]
     items: list[Any] = []
     for name, item in value.items():
         inner = item if isinstance(item, list) else [item]
         # The engine's own way to say that a port is exposed and not published is null or [].
-        items += [{key: name, **(part if isinstance(part, Mapping) else _bare(record, part))} for part in inner or [None]]
+        items += [
+            {key: name, **(part if isinstance(part, Mapping) else _bare(record, part))} for part in inner or [None]
+        ]
     return items
 
 
@@ -140,7 +127,11 @@ def named_pairs(name: str, value: list[Any]) -> Any:
     if name == "gpu":
         vendors: dict[str, list[Any]] = {}
         for item in value:
-            vendor = str(item.get("vendor") or _vendor(str(item.get("name", "")))) if isinstance(item, Mapping) else "unknown"
+            vendor = (
+                str(item.get("vendor") or _vendor(str(item.get("name", ""))))
+                if isinstance(item, Mapping)
+                else "unknown"
+            )
             vendors.setdefault(vendor.lower(), []).append(item)
         return vendors
     if all(isinstance(item, str) for item in value):
@@ -162,8 +153,15 @@ def split_text(name: str, value: str) -> Any:
 
 def _vendor(name: str) -> str:
     lower = name.lower()
-    known = {"nvidia": "nvidia", "geforce": "nvidia", "tesla": "nvidia", "quadro": "nvidia", "amd": "amd",
-             "radeon": "amd", "intel": "intel"}
+    known = {
+        "nvidia": "nvidia",
+        "geforce": "nvidia",
+        "tesla": "nvidia",
+        "quadro": "nvidia",
+        "amd": "amd",
+        "radeon": "amd",
+        "intel": "intel",
+    }
     return next((vendor for word, vendor in known.items() if word in lower), "unknown")
 
 
@@ -254,7 +252,9 @@ def _address(value: Any) -> Any:
         value["address"] = address.partition("%")[0]
         if prefix.isdecimal():
             value.setdefault("prefix", int(prefix))
-        value["family"] = _ADDRESS_FAMILIES.get(str(value.get("family", "")).lower()) or ("ipv6" if ":" in address else "ipv4")
+        value["family"] = _ADDRESS_FAMILIES.get(str(value.get("family", "")).lower()) or (
+            "ipv6" if ":" in address else "ipv4"
+        )
     return value
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from safetytwin.bridge import foreign_spellings as spellings
+from safetytwin.bridge.foreign_names import ALIASES
 from safetytwin.changes.schema import fields_of
 from safetytwin.models.fields import MAX_INTEGER, Record
 from safetytwin.models.system_state import SCHEMA_VERSION, SystemState
@@ -52,7 +53,9 @@ def _complete(state: dict[str, Any], received_at: float) -> None:
     """Give a state what every state has and this one lacks."""
     given = state.setdefault("schema", SCHEMA_VERSION)
     if given > SCHEMA_VERSION:
-        raise ForeignStateError("$.schema", f"at most {SCHEMA_VERSION}: upgrade this bridge", given, str(SCHEMA_VERSION))
+        raise ForeignStateError(
+            "$.schema", f"at most {SCHEMA_VERSION}: upgrade this bridge", given, str(SCHEMA_VERSION)
+        )
     state.setdefault("seq", 0)
     state.setdefault("hardware", {})
     state.setdefault("services", [])
@@ -82,7 +85,7 @@ class _Leftovers:
 
     def below(self, *steps: str) -> "_Leftovers":
         inner = _Leftovers()
-        inner._steps, inner._root = (*self._steps, *steps), self._root  # noqa: SLF001 - another of the same
+        inner._steps, inner._root = (*self._steps, *steps), self._root
         return inner
 
     def keep(self, values: Mapping[str, Any]) -> None:
@@ -125,10 +128,10 @@ def _value(value: Any, kind: inspect.Type, name: str, path: tuple[str, ...], lef
         kinds = [inner for inner in kind.types if not isinstance(inner, inspect.NoneType)]
         return _value(value, kinds[0], name, path, leftovers)
     if isinstance(kind, inspect.StructType):
-        return _record(value, kind.cls, path, leftovers)
+        return _record(value, kind.cls, path, leftovers)  # type: ignore[arg-type]  # all our structs are Records
     if isinstance(kind, inspect.ListType):
         if isinstance(value, Mapping) and isinstance(kind.item_type, inspect.StructType):
-            value = spellings.named_items(kind.item_type.cls, value)
+            value = spellings.named_items(kind.item_type.cls, value)  # type: ignore[arg-type]  # all are Records
         elif isinstance(value, str):
             value = spellings.split_text(name, value)
         if not isinstance(value, list):
@@ -171,7 +174,7 @@ def _field_of(record: type[Record], name: str) -> tuple[str | None, int]:
     fields = fields_of(record)
     if name in fields:
         return name, 1
-    known = spellings.ALIASES.get(record.__name__, {})
+    known = ALIASES.get(record.__name__, {})
     if name in known:
         return known[name], 1
     for suffix, scale in _SIZES.items():

@@ -104,8 +104,8 @@ class Guard:
         if name not in self._names:
             raise Problem(
                 421,
-                "This bridge does not answer under the name in the Host header. If it is a name of this bridge, start it "
-                "with: safetytwin bridge --allow-host NAME",
+                "This bridge does not answer under the name in the Host header. If it is a name of this bridge, start "
+                "it with: safetytwin bridge --allow-host NAME",
             )
         if scope["method"] in _SAFE_METHODS:
             return
@@ -124,7 +124,9 @@ class Guard:
             # would take for more than text.
             path = _CONTROL.sub("?", scope["path"])[:200]
             address = client[0] if client else "-"
-            _LOG.log(level, "%s %s %s -> %d, %d bytes, %.1f ms", address, _method(scope), path, status, size, seconds * 1e3)
+            _LOG.log(
+                level, "%s %s %s -> %d, %d bytes, %.1f ms", address, _method(scope), path, status, size, seconds * 1e3
+            )
 
 
 def _method(scope: Scope) -> str:
@@ -141,6 +143,8 @@ def _problem_of(error: Exception) -> Problem:
         if error.status_code == 405:
             allowed = (error.headers or {}).get("Allow", "")
             return Problem(405, f"This path does not know the method. Allowed: {allowed}.", headers=error.headers)
-        return Problem(error.status_code, HTTPStatus(error.status_code).description or "Refused.", headers=error.headers)
+        return Problem(
+            error.status_code, HTTPStatus(error.status_code).description or "Refused.", headers=error.headers
+        )
     _LOG.error("a request failed", exc_info=error)
     return Problem(500, "The bridge failed at this request; its log says why.")

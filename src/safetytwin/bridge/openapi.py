@@ -101,7 +101,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _portable(schema: Any) -> Any:
-    r"""Return a schema whose patterns every reader of JSON Schema knows: the end of the text is $ there, in Python \Z."""
+    r"""Return a schema with patterns that every reader knows: the end of the text is $ there, in Python \Z."""
     if isinstance(schema, dict):
         return {
             name: value.replace(r"\Z", "$") if name == "pattern" and isinstance(value, str) else _portable(value)

@@ -21,7 +21,9 @@ class ProblemDetails(Record, frozen=True):
     detail: A[str, msgspec.Meta(description="What is wrong here, and how to mend it.")]
     type: A[str, msgspec.Meta(description="about:blank: the status says what kind of problem it is.")] = "about:blank"
     need: A[Literal["full", "identity"] | None, msgspec.Meta(description="What the bridge needs (status 409).")] = None
-    field: A[str | None, msgspec.Meta(description="Path of the field that is wrong, such as $.processes[3].pid.")] = None
+    field: A[str | None, msgspec.Meta(description="Path of the field that is wrong, such as $.processes[3].pid.")] = (
+        None
+    )
     example: A[str | None, msgspec.Meta(description="What would have been right.")] = None
 
 

@@ -1,9 +1,9 @@
 """Running a bridge: what it needs is seen to first, then it serves until it is told to end."""
 
-import asyncio
 import contextlib
 import errno
 import fcntl
+import functools
 import ipaddress
 import logging
 import os
@@ -16,17 +16,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from safetytwin.bridge.app import Bridge, Door
+from safetytwin.bridge.app import Bridge, Door, application
 from safetytwin.bridge.auth import TokenError, TokenStore
 from safetytwin.bridge.connections import Counts, GuardedProtocol
 from safetytwin.bridge.guard import allowed_names
 from safetytwin.bridge.limits import Limits
-from safetytwin.bridge.routes import make_application
+from safetytwin.bridge.keeper import Keeper, Publish
+from safetytwin.bridge.routes import ENDPOINTS
+from safetytwin.bridge.routes.live import publish
+from safetytwin.bridge.routes.page import page_routes
+from safetytwin.bridge.streams import Streams
 
 _LOG = logging.getLogger(__name__)
 _LOCK = "bridge.lock"
@@ -45,6 +48,8 @@ class BridgeOptions:
     """How a bridge is run."""
 
     data_dir: Path
+    keep: Callable[[Path, Publish], contextlib.AbstractContextManager[Keeper]]
+    """Opens the part that keeps the twins."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 5678
@@ -168,15 +173,19 @@ def _prepared(options: BridgeOptions) -> Iterator[tuple[_Server, socket.socket]]
         listener = stack.enter_context(contextlib.closing(_listener(options.host, options.port)))
         limits = replace(options.limits, connections=_connections(options.limits.connections))
         open_door = _is_loopback(options.host) and not options.behind_proxy and not options.require_tokens
+        streams = Streams(limits.streams, limits.streams_per_client)
+        keeper = stack.enter_context(options.keep(options.data_dir, functools.partial(publish, streams)))
         bridge = Bridge(
             Door(
                 allowed_names(options.host, options.allow_hosts),
                 None if open_door else _tokens(options.data_dir),
                 options.behind_proxy or options.tls_certificate is not None,
             ),
+            keeper,
+            streams,
             limits,
         )
-        app = stack.enter_context(make_application(bridge, options.data_dir))
+        app = application(bridge, ENDPOINTS, page_routes())
         url = _url(options, listener)
         ready = options.on_ready or (lambda _: None)
 
@@ -217,7 +226,9 @@ def _check_door(options: BridgeOptions) -> None:
         raise BridgeError("TLS needs both files: --tls-cert and --tls-key.")
     if options.tls_certificate is not None and options.tls_key is not None:
         try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.tls_certificate, options.tls_key)
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                options.tls_certificate, options.tls_key
+            )
         except (OSError, ssl.SSLError) as error:
             raise BridgeError(f"The TLS files can't be used ({error}): see --tls-cert and --tls-key.") from None
     if _is_loopback(options.host):
@@ -257,7 +268,9 @@ def _data_dir(path: Path) -> Iterator[None]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BridgeError(f"The data directory {path} can't be used: {error.strerror}. Choose one with --data.") from None
+        raise BridgeError(
+            f"The data directory {path} can't be used: {error.strerror}. Choose one with --data."
+        ) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

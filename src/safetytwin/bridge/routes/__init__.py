@@ -1,5 +1,12 @@
 """The routes of the bridge: one table, made of the tables beside this file."""
 
-from safetytwin.bridge.routes import about, session
+from safetytwin.bridge.routes import about, frames, hosts, live, session
 
-ENDPOINTS = (*session.ENDPOINTS, *about.ENDPOINTS)
+ENDPOINTS = (
+    *hosts.ENDPOINTS,
+    *frames.ENDPOINTS,
+    *live.ENDPOINTS,
+    *session.ENDPOINTS,
+    *about.ENDPOINTS,
+)
+"""All that the API has."""

@@ -30,6 +30,7 @@ async def metrics(bridge: "Bridge", call: Call) -> Response:  # noqa: ARG001 - a
     page = Exposition()
     bridge.metrics.write(page)
     page.gauge("safetytwin_bridge_streams", "Open streams of server-sent events.", len(bridge.streams))
+    bridge.keeper.write_metrics(page)
     return Response(page.text(), media_type=MEDIA_TYPE)
 
 

@@ -28,7 +28,12 @@ class Updated(Record, frozen=True):
     host_id: A[HostId, msgspec.Meta(description="The machine, as it was given or derived from its hostname.")]
     state_id: A[str, msgspec.Meta(description="Names this state of this machine.")]
     revision: A[Count, msgspec.Meta(description="Revision of the twin.")]
-    changes: A[Change | None, msgspec.Meta(description="What is different from the state before; null where nothing is, or nothing was before.")] = None
+    changes: A[
+        Change | None,
+        msgspec.Meta(
+            description="What is different from the state before; null where nothing is, or nothing was before."
+        ),
+    ] = None
 
 
 class HostRow(Record, frozen=True):
@@ -39,7 +44,10 @@ class HostRow(Record, frozen=True):
     revision: A[Count, msgspec.Meta(description="Revision of its twin.")]
     observed_at: A[Timestamp, msgspec.Meta(description="The machine's clock at its last look.")]
     received_at: A[Timestamp, msgspec.Meta(description="The bridge's clock when that came.")]
-    status: A[Literal["live", "silent", "conflict"], msgspec.Meta(description="silent: nothing came for some intervals; conflict: two agents use this id.")]
+    status: A[
+        Literal["live", "silent", "conflict"],
+        msgspec.Meta(description="silent: nothing came for some intervals; conflict: two agents use this id."),
+    ]
     summary: A[dict[str, Any], msgspec.Meta(description="What a row of machines shows.")]
 
 

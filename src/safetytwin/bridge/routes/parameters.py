@@ -76,7 +76,11 @@ FROM = Parameter("from", f"Where to begin. {ACCEPTED}.", _A_MOMENT, _moment, exa
 TO = Parameter("to", f"Where to end; left out: now. {ACCEPTED}.", _A_MOMENT, _moment, example="now")
 ALL = Parameter("all", "Gauges too, not only what is significant.", {"type": "boolean"}, _boolean, example="true")
 FIELDS = Parameter(
-    "fields", "Only these: top-level names or dotted paths, comma-separated.", _NAMES, _list("fields", _FIELD), example="hardware.cpu,ai"
+    "fields",
+    "Only these: top-level names or dotted paths, comma-separated.",
+    _NAMES,
+    _list("fields", _FIELD),
+    example="hardware.cpu,ai",
 )
 CURSOR = Parameter(
     "cursor",
@@ -99,7 +103,11 @@ SUBJECT = Parameter(
     example="services/systemd/ssh.service",
 )
 SERIES = Parameter(
-    "names", "Which series, comma-separated; series/names lists them.", _NAMES, _list("names of series", None), example="cpu.usage_percent"
+    "names",
+    "Which series, comma-separated; series/names lists them.",
+    _NAMES,
+    _list("names of series", None),
+    example="cpu.usage_percent",
 )
 
 

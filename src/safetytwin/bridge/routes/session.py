@@ -30,10 +30,18 @@ async def sign_in(bridge: "Bridge", call: Call) -> Response:
     if bridge.door.tokens is not None:
         token = bridge.checked(given.token)
         if token is None or token.kind != "person":
-            raise Problem(401, "That is no person's token of this bridge. Make one: safetytwin bridge token create --person")
+            raise Problem(
+                401, "That is no person's token of this bridge. Make one: safetytwin bridge token create --person"
+            )
     response = Response(status_code=204)
     response.set_cookie(
-        COOKIE, given.token, max_age=_DAYS * 86400, path="/", secure=bridge.door.secure, httponly=True, samesite="strict"
+        COOKIE,
+        given.token,
+        max_age=_DAYS * 86400,
+        path="/",
+        secure=bridge.door.secure,
+        httponly=True,
+        samesite="strict",
     )
     return response
 

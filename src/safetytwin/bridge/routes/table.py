@@ -99,7 +99,9 @@ class Endpoint:
         for name, text in request.query_params.multi_items():
             if name not in known:
                 accepted = ", ".join(known) or "none"
-                raise Problem(422, f"There is no parameter {name[:60]!r} here. Accepted: {accepted}.", field=f"?{name[:60]}")
+                raise Problem(
+                    422, f"There is no parameter {name[:60]!r} here. Accepted: {accepted}.", field=f"?{name[:60]}"
+                )
             if name in values:
                 raise Problem(422, f"The parameter {name!r} is given twice.", field=f"?{name}")
             values[name] = _parsed(known[name], text)
