@@ -246,6 +246,32 @@ def test_permission_denied_is_said_with_its_remedy_and_tried_less_and_less(host:
     assert host.look(1)[0].name == "web"
 
 
+def test_a_folder_that_may_not_be_entered_is_denial_not_absence(host: Host) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("giving up root needs root")
+    host.collector = PodmanCollector()
+    os.chown(host.directory, 65534, 0)
+    os.chmod(host.directory / "run/podman", 0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(DeniedError) as denied:
+            host.look()
+    finally:
+        os.seteuid(0)
+    assert "root" in (denied.value.hint or "")
+
+
+def test_an_engine_that_answers_an_error_for_once_does_not_lose_its_containers(host: Host, engine: FakeEngine) -> None:
+    host.look()
+    engine.answers[LIST] = answer(b'{"message":"context deadline exceeded"}', "500 Internal Server Error")
+    assert host.look()[0].timestamp is not None
+    assert host.last is not None
+    assert host.last.stale
+    assert "context deadline exceeded" in host.last.notes[0]
+    with pytest.raises(EngineError, match="context deadline exceeded"):
+        host.look(docker_module.GRACE)
+
+
 def test_sockets_of_users_are_asked_too_and_one_that_is_denied_is_a_note(host: Host, engine: FakeEngine) -> None:
     if os.geteuid() != 0:
         pytest.skip("giving up root needs root")
@@ -286,9 +312,10 @@ def test_a_name_that_leads_to_podman_is_left_to_podman(host: Host) -> None:
 
 
 def test_a_docker_that_asking_would_start_is_not_asked(host: Host, engine: FakeEngine) -> None:
-    host.found["systemd"] = [Service(type="systemd", id="docker.service", name="docker.service", status="inactive")]
-    with pytest.raises(AbsentError):
-        host.look()
+    for status in ("inactive", "failed"):
+        host.found["systemd"] = [Service(type="systemd", id="docker.service", name="docker.service", status=status)]
+        with pytest.raises(AbsentError):
+            host.look()
     assert engine.connections == 0
     host.found["systemd"] = [Service(type="systemd", id="docker.service", name="docker.service", status="active")]
     assert host.look()[0].name == "web"

@@ -68,6 +68,14 @@ def test_a_call_that_never_returns_stays_the_only_one(engine: FakeEngine, client
     assert client.get("/a", 5).body == b"[]"
 
 
+def test_one_that_drips_without_end_is_late_too(engine: FakeEngine, client: EngineClient) -> None:
+    engine.piece = 1
+    engine.answers["/drip"] = chunked(b"x" * 2_000_000, 1)
+    with pytest.raises(EngineSilentError):
+        client.get("/drip", 0.05)
+    assert client.in_flight
+
+
 def test_an_engine_that_dies_while_it_hangs_is_asked_anew(engine: FakeEngine, client: EngineClient) -> None:
     engine.answers["/never"] = None
     with pytest.raises(EngineSilentError):
@@ -104,6 +112,7 @@ def test_a_socket_that_takes_no_connection() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 20_000,
         b"x" * 70_000,
     ],
 )

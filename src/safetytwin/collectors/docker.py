@@ -12,7 +12,7 @@ from safetytwin.models.service import Service
 COLLECT_TIMEOUT = 3.5
 """Seconds that all engines of a kind get together in one look; below the collectors' own deadline."""
 GRACE = 60.0
-"""Seconds for which an engine that is not there any more may be restarting: its containers are shown as they were."""
+"""Seconds for which an engine that is gone or answers errors may be restarting: its containers stand as they were."""
 FIRST_PAUSE = 20.0
 LONGEST_PAUSE = 300.0
 """Seconds between two tries where the socket may not be used."""
@@ -88,7 +88,9 @@ class _EngineCollector:
         denial = self._denials.get(path)
         if denial is not None and look.monotonic < denial.again_at:
             raise denial.error
-        engine = self._engines.setdefault(path, EngineContainers(self.kind, path))
+        engine = self._engines.get(path)
+        if engine is None:
+            engine = self._engines[path] = EngineContainers(self.kind, path)
         try:
             services = engine.look(look, timeout)
         except PermissionError:
@@ -97,8 +99,13 @@ class _EngineCollector:
             if engine.heard is None:
                 raise TimeoutError(str(error)) from None
             return self._stale(engine, look)
+        except EngineError as error:
+            if not _was_just_heard(engine, look):
+                raise
+            look.notes.append(str(error))
+            return self._stale(engine, look)
         except OSError as error:
-            if engine.heard is not None and look.monotonic - engine.heard < GRACE:
+            if _was_just_heard(engine, look):
                 return self._stale(engine, look)
             engine.close()
             del self._engines[path]
@@ -135,7 +142,7 @@ class DockerCollector(_EngineCollector):
         podman = {os.path.realpath(path) for path in _places(look, PodmanCollector.socket)}
         system_socket = os.path.join(look.root.run, self.socket)
         asleep = any(
-            service.id == "docker.service" and service.status == "inactive"
+            service.id == "docker.service" and service.status in {"inactive", "failed"}
             for service in look.found.get("systemd") or ()
         )
         return [
@@ -154,12 +161,30 @@ class PodmanCollector(_EngineCollector):
         return look.options.podman_socket
 
 
+def _was_just_heard(engine: EngineContainers, look: Look) -> bool:
+    return engine.heard is not None and look.monotonic - engine.heard < GRACE
+
+
 def _places(look: Look, socket: str) -> list[str]:
-    """Return where a socket of the system and of each user that is logged in would be, where there is something."""
+    """Return where a socket of the system and of each user that is logged in would be, where there is something.
+
+    The system's also where its folder may not be entered: that is denial, not absence. Of users' folders nothing is
+    told by that, for every user has one.
+    """
     users = os.path.join(look.root.run, "user")
     try:
         uids = sorted((name for name in os.listdir(users) if name.isdigit()), key=int)
     except OSError:
         uids = []
-    paths = [os.path.join(look.root.run, socket)] + [os.path.join(users, uid, socket) for uid in uids]
-    return [path for path in paths if os.path.lexists(path)]
+    paths = [os.path.join(users, uid, socket) for uid in uids]
+    return _system_place(os.path.join(look.root.run, socket)) + [path for path in paths if os.path.lexists(path)]
+
+
+def _system_place(path: str) -> list[str]:
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return [path]
+    except OSError:
+        return []
+    return [path]

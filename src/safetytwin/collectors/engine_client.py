@@ -151,6 +151,8 @@ class AnswerReader:
             self._finished = True
             self._position = len(self._buffer)
             return
+        if len(self._buffer) - self._position > MAX_HEAD:
+            raise EngineError("the engine's answer is no HTTP: it does not end behind its last chunk")
         self._position = self._buffer.rfind(b"\n", 0, end_of_size) + 1
 
     def _keep(self, data: bytes) -> None:
@@ -259,12 +261,13 @@ class EngineClient:
     def _receive(self, deadline: float) -> Answer:
         assert self._socket is not None  # noqa: S101 - _send() set both; this tells the type checker
         assert self._reader is not None  # noqa: S101
+        late = EngineSilentError(f"no answer from {self.path} in time")
         while True:
             self._socket.settimeout(_remaining(deadline))
             try:
                 data = self._socket.recv(65536)
             except TimeoutError:
-                raise EngineSilentError(f"no answer from {self.path} in time") from None
+                raise late from None
             self._reader.feed(data)
             answer = self._reader.answer
             if answer is not None:
@@ -273,6 +276,8 @@ class EngineClient:
                 if not keeps:
                     self.close()
                 return answer
+            if time.monotonic() > deadline:  # one that drips byte by byte never times out by itself
+                raise late
 
 
 def _remaining(deadline: float) -> float:
