@@ -74,7 +74,8 @@ class SystemdManager:
             elif signal.member == "UnitFilesChanged":
                 news.files_changed = True
             elif signal.member == "Reloading":
-                news.reloaded = True
+                is_beginning = signal.body.values("b")[0]
+                news.reloaded = news.reloaded or not is_beginning
         return news
 
     def lists(self, timeout: float, *, files: bool) -> Lists:

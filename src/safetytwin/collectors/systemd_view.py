@@ -1,5 +1,6 @@
 """The units of one systemd manager from look to look: what may have changed is asked again, the rest is kept."""
 
+import itertools
 import os
 import time
 from collections.abc import Iterable
@@ -44,6 +45,8 @@ class _Unit:
     facts: UnitFacts
     path: str
     gauges: UnitGauges = field(default_factory=UnitGauges)
+    gone_pid: int | None = None
+    """A main process that isn't seen though systemd says it lives: it is in a PID namespace that isn't ours."""
 
 
 class ManagerView:
@@ -166,13 +169,18 @@ class ManagerView:
         present = set(list_dir(proc))
         if "1" not in present:
             return []  # no /proc, or one that hides other users' processes
-        pids = ((name, unit.facts.service.pid) for name, unit in self._units.items())
-        return [name for name, pid in pids if pid is not None and str(pid) not in present]
+        gone = []
+        for name, unit in self._units.items():
+            pid = unit.facts.service.pid
+            if pid is not None and pid != unit.gone_pid and str(pid) not in present:
+                unit.gone_pid = pid
+                gone.append(name)
+        return gone
 
     def _next_of_sweep(self) -> Iterable[str]:
-        """Return one unit, another each time, for what changes without a sign: limits that are set at run time."""
+        """Return one running unit, another each time: limits that are set at run time change without a sign."""
         if not self._sweep:
-            self._sweep = list(self._units)
+            self._sweep = [name for name, unit in self._units.items() if unit.facts.service.cgroup is not None]
         while self._sweep:
             name = self._sweep.pop()
             if name in self._units:
@@ -181,7 +189,7 @@ class ManagerView:
 
     def _read_properties(self, manager: SystemdManager, look: Look, deadline: float) -> None:
         while self._unread and time.monotonic() < deadline:
-            names = list(self._unread)[:BATCH]
+            names = list(itertools.islice(self._unread, BATCH))
             answers = manager.properties([self._units[name].path for name in names], ANSWER_TIMEOUT)
             for name, properties in zip(names, answers, strict=True):
                 del self._unread[name]

@@ -47,7 +47,7 @@ class Service(Record, frozen=True):
     description: A[str | None, state_field("Description.")] = None
     pid: A[Count | None, state_field("Main process; null where there is none.")] = None
     start_time: A[str | None, state_field("When it last started, RFC 3339 UTC.")] = None
-    uptime_seconds: A[Number | None, gauge_field("Since then, while it is active.", unit="s", otel="container.uptime")] = None
+    uptime_seconds: A[Number | None, gauge_field("Since then, while it is active; of an idle one exact to 1 %.", unit="s", otel="container.uptime")] = None
     cpu_percent: A[Number | None, gauge_field("CPU between two looks, of one core.", unit="%", otel="container.cpu.usage")] = None
     cpu_seconds: A[Number | None, gauge_field("CPU since its cgroup was made.", unit="s", otel="container.cpu.time")] = None
     memory: A[Count | None, gauge_field("Memory in use, reclaimable page cache taken off.", unit="By", otel="container.memory.usage")] = None
@@ -62,7 +62,7 @@ class Service(Record, frozen=True):
     user: A[str | None, state_field("User it runs as.")] = None
     image: A[str | None, state_field("Image.", otel="container.image.name")] = None
     image_id: A[str | None, state_field("Image id.", otel="container.image.id")] = None
-    command: A[list[str] | None, state_field("Command of a container, redacted.", otel="container.command_args")] = None
+    command: A[list[str] | None, state_field("Command of a container, a unit's first ExecStart=; redacted.", otel="container.command_args")] = None
     created: A[str | None, state_field("When it was created, RFC 3339 UTC.")] = None
     runtime: A[str | None, state_field("OCI runtime.", otel="container.runtime.name")] = None
     ports: A[list[Port] | None, state_field("Ports.")] = None
