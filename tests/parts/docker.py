@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,12 +152,14 @@ def import_image(engine: Engine) -> None:
 
 
 def remove_empty_groups(name: str) -> None:
-    """Remove the control group under which an engine puts its containers, unless another engine uses it."""
-    for group in [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]:
-        try:
-            group.rmdir()
-        except OSError:
-            continue
+    """Remove the control group under which an engine puts its containers, unless another engine uses it.
+
+    The kernel refuses to remove a group that has processes or groups below it.
+    """
+    for top in [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]:
+        for group, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                os.rmdir(group)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30) -> bool:
