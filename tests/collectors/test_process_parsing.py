@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.process_trees import stat_line
 
+from parts.process_trees import stat_line
 from safetytwin.collectors.process_parsing import (
     parse_cmdline,
     parse_environment,

@@ -5,9 +5,9 @@ import shutil
 
 import msgspec
 import pytest
+
 from parts.looks import FIXTURES, fixture_look
 from parts.process_trees import stat_line, write_machine, write_process
-
 from safetytwin.collectors.base import AbsentError, Look, LookOptions
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.collectors.processes import ProcessesCollector

@@ -14,7 +14,8 @@ def test_any_bytes_are_survived(data):
 
 
 def test_comments_nis_entries_and_torn_lines_are_passed_over():
-    data = b"# root\nroot:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:\n+::::::\nhalf:x\nx:x:-1:1::/:\ncaf\xe9:x:7:7::/:/bin/sh\n"
+    data = b"# root\nroot:x:0:0:root:/root:/bin/bash\ntoor:x:0:0::/:\n+::::::\nhalf:x\n"
+    data += b"x:x:-1:1::/:\ncaf\xe9:x:7:7::/:/bin/sh\n"
     assert parse_passwd(data) == {0: "root", 7: "caf\ufffd"}
 
 

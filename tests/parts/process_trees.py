@@ -23,7 +23,7 @@ def write_process(tree, pid, comm=b"worker", *, uid=1000, cmdline=b"worker\0", e
         "status": b"Name:\tworker\nUid:\t%d\t0\t0\t0\nVmSwap:\t       8 kB\n" % uid,
         "cmdline": cmdline,
         "cgroup": b"0::/system.slice/worker.service\n",
-        "io": b"rchar: 315\nwchar: 321\nsyscr: 1\nsyscw: 2\nread_bytes: 0\nwrite_bytes: 8192\ncancelled_write_bytes: 0\n",
+        "io": b"rchar: 315\nwchar: 321\nsyscr: 1\nsyscw: 2\nread_bytes: 0\nwrite_bytes: 8192\n",
     }
     for name, data in files.items():
         with open(os.path.join(folder, name), "wb") as file:

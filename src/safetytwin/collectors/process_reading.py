@@ -63,10 +63,10 @@ class KeptFiles:
             os.close(descriptor)
             self.kept.discard(descriptor)
 
-    def recover(self) -> None:
-        """After the owner gave all descriptors back: keep half as many from now on."""
+    def recover(self, kept: int) -> None:
+        """Keep half as many as were kept when there were none left, after the owner gave them all back."""
         self.starved = False
-        self._budget //= 2
+        self._budget = kept // 2
 
 
 def is_full(error: OSError) -> bool:

@@ -200,12 +200,10 @@ class Tracked:
 
     def release(self) -> None:
         """Give all kept descriptors back; the process is then told by its stat, read by path."""
-        files = self._machine.files
-        files.give_back(self.gate_file)
+        self._machine.files.give_back(self.gate_file)
         self.gate_file = -1
-        if not self.gate_is_stat:
-            self.gate_is_stat = True
-            self.gate = b""
+        self.gate_is_stat = True
+        self.gate = b""
         self.cool_down()
 
     def cool_down(self) -> None:

@@ -45,20 +45,18 @@ class ProcessesCollector:
     def collect(self, look: Look) -> list[Process]:
         """Return the processes by pid; raises AbsentError without /proc, DeniedError where it may not be listed."""
         self._number += 1
-        names = _list_pids(look.root.proc)
         if self._machine is None:
             self._machine = self._begin(look)
         machine = self._machine
+        names = self._list_pids(machine)
         self._follow_machine(machine, look)
         read, awake, ended = self._follow(machine, names, look)
         if ended:
             self._adopt(ended)
         if self._table is not None:
-            self._connect(self._table, read, awake, look)
+            self._connect(machine, self._table, read, awake, look)
         if machine.files.starved:
-            for process in self._tracked.values():
-                process.release()
-            machine.files.recover()
+            self._give_back(machine)
         self._say_what_is_hidden(names, look)
         return [process.process for process in self._tracked.values()]
 
@@ -86,6 +84,20 @@ class ProcessesCollector:
                 self._table = SocketTable(root.proc)
         return machine
 
+    def _list_pids(self, machine: Machine) -> list[str]:
+        try:
+            return _list_pids(machine.proc)
+        except OSError:  # no descriptor left to list with
+            self._give_back(machine)
+            return _list_pids(machine.proc)
+
+    def _give_back(self, machine: Machine) -> None:
+        """Give all kept descriptors back, for the program ran out of them, and keep half as many from now on."""
+        kept = len(machine.files.kept)
+        for process in self._tracked.values():
+            process.release()
+        machine.files.recover(kept)
+
     def _follow_machine(self, machine: Machine, look: Look) -> None:
         """Take note of what changed in the machine: its clock, its memory, the names of its users."""
         changed = False
@@ -93,16 +105,16 @@ class ProcessesCollector:
         if self._number == 0 or abs(offset - self._clock_offset) > 0.5:
             self._clock_offset = offset
             boot_time = _first_number(f"{machine.proc}/stat", b"btime ")
-            if boot_time != machine.boot_time:
+            if boot_time is not None and boot_time != machine.boot_time:
                 machine.boot_time = boot_time
                 changed = True
                 for process in self._tracked.values():
                     process.name_creation()
         if self._number % WHOLE_LOOKS == 0:
             kilobytes = _first_number(f"{machine.proc}/meminfo", b"MemTotal:")
-            memory = kilobytes * 1024 if kilobytes is not None else None
-            changed = changed or memory != machine.memory
-            machine.memory = memory
+            if kilobytes is not None and kilobytes * 1024 != machine.memory:
+                machine.memory = kilobytes * 1024
+                changed = True
         if machine.users.refresh():
             changed = True
             for process in self._tracked.values():
@@ -121,6 +133,8 @@ class ProcessesCollector:
         awake: list[Tracked] = []
         ended: set[int] = set()
         hidden = malformed = 0
+        again: set[str] = set()
+        names = names.copy()
         for name in names:
             try:
                 process = tracked.get(name)
@@ -152,12 +166,20 @@ class ProcessesCollector:
             except Malformed:
                 malformed += 1
             except OSError as error:
-                if is_full(error):
-                    machine.files.starved = True
-                    if process is not None:
-                        following[name] = process
-                else:
+                if not is_full(error):
                     hidden += 1
+                elif name not in again:
+                    again.add(name)
+                    names.append(name)
+                    for kept in following.values():
+                        kept.release()
+                    self._give_back(machine)
+                    if process is not None:
+                        process.whole_at = process.due = 0  # its reading broke off
+                elif process is not None:
+                    following[name] = process
+        if again:
+            following = dict(sorted(following.items(), key=lambda item: item[1].pid))
         if following.keys() != tracked.keys():
             for name in tracked.keys() - following.keys():
                 tracked[name].release()
@@ -176,10 +198,12 @@ class ProcessesCollector:
             if process.stat.ppid in ended:
                 try:
                     process.reread_parent()
-                except GONE:
-                    continue  # the next look finds it gone
+                except OSError:
+                    process.whole_at = process.due = 0  # the next look finds it gone, or reads it then
 
-    def _connect(self, table: SocketTable, read: list[Tracked], awake: list[Tracked], look: Look) -> None:
+    def _connect(
+        self, machine: Machine, table: SocketTable, read: list[Tracked], awake: list[Tracked], look: Look
+    ) -> None:
         """Give the processes their sockets, and search the owners of sockets that nobody has."""
         connections = table.connections
         try:
@@ -199,7 +223,10 @@ class ProcessesCollector:
             searched = {inode: self._searched.get(inode, 0) for inode in connections.keys() - owned}
             unowned = {inode for inode, times in searched.items() if times < 2}
             if unowned:
-                read = read + self._search(unowned, awake)
+                try:
+                    read = read + self._search(unowned, awake)
+                except OSError:  # no descriptor left to search with
+                    machine.files.starved = True
                 searched.update({inode: searched[inode] + 1 for inode in unowned})
             self._searched = searched
         for process in self._tracked.values() if changed else read:
@@ -240,6 +267,8 @@ def _list_pids(proc: str) -> list[str]:
     except PermissionError as error:
         raise DeniedError(f"{proc} may not be listed: {error.strerror}", _HINT) from error
     except OSError as error:
+        if is_full(error):
+            raise
         raise AbsentError(f"there is no {proc}: {error.strerror}") from error
     names = [name for name in entries if name.isdecimal()]
     if not names and not os.path.exists(f"{proc}/stat"):

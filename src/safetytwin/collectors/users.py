@@ -35,8 +35,10 @@ class Users:
             if seen == self._seen:
                 return False
             names = parse_passwd(read_bytes(self._path))
-        except OSError:
+        except FileNotFoundError:
             seen, names = None, {}
+        except OSError:
+            return False  # it may not be read, or there is no descriptor left: what was read before holds
         changed = names != self._names
         self._seen, self._names = seen, names
         return changed
