@@ -137,6 +137,18 @@ def test_a_dead_mount_is_probed_once_and_the_others_are_unharmed():
     assert found["/mnt/nfs"].total == 1000 * 4096
 
 
+def test_what_is_mounted_below_a_dead_mount_is_not_asked_on_the_own_thread():
+    own = threading.current_thread()
+    asked = {}
+
+    def record(path):
+        asked[path] = threading.current_thread() is own
+        return statvfs()
+
+    DisksCollector(record).collect(asking("mounts/local-below-a-network-mount"))
+    assert asked == {b"/": True, b"/home": False, b"/home/anna": False, b"/homework": True}
+
+
 def test_a_mount_that_stops_answering_keeps_its_last_figures_and_says_so():
     block = threading.Event()
     release = threading.Event()
@@ -229,7 +241,8 @@ def test_without_mountinfo_disks_are_absent(tmp_path):
         ("newfs", "/dev/x", "local", True),
         ("autofs", "/etc/auto.x", None, True),
         ("squashfs", "/dev/loop0", "image", False),
-        ("proc", "proc", None, True),
+        ("proc", "proc", None, False),
+        ("fuse.lxcfs", "lxcfs", None, True),
     ],
 )
 def test_kinds_of_file_systems(fstype, device, kind, hangs):

@@ -24,9 +24,9 @@ class Io:
     """A device's counters since boot (kernel Documentation/admin-guide/iostats.rst)."""
 
     reads: int | None = None
-    sectors_read: int | None = None
+    bytes_read: int | None = None
     writes: int | None = None
-    sectors_written: int | None = None
+    bytes_written: int | None = None
     busy_milliseconds: int | None = None
 
 
@@ -45,12 +45,21 @@ def parse_diskstats(data: bytes) -> dict[str, Io]:
 def _io(words: list[bytes]) -> Io | None:
     if not all(word.isdigit() for word in words):
         return None
-    values = [count(int(word)) for word in words]
+    values = [int(word) for word in words]
+    busy = None
     if len(values) >= 11:
-        return Io(values[0], values[2], values[4], values[6], values[9])
-    if len(values) == 4:
-        return Io(*values)  # partitions before Linux 2.6.25
-    return None
+        reads, _, sectors_read, _, writes, _, sectors_written, _, _, busy = values[:10]
+    elif len(values) == 4:
+        reads, sectors_read, writes, sectors_written = values  # partitions before Linux 2.6.25
+    else:
+        return None
+    return Io(
+        reads=count(reads),
+        bytes_read=count(sectors_read * _SECTOR),
+        writes=count(writes),
+        bytes_written=count(sectors_written * _SECTOR),
+        busy_milliseconds=count(busy),
+    )
 
 
 class BlockDevicesCollector:
@@ -179,24 +188,18 @@ def _serial(folder: str) -> str | None:
 
 
 def _with_io(plain: BlockDevice, io: Io, before: Io | None, seconds: float | None) -> BlockDevice:
-    read_bytes_ = None if io.sectors_read is None else count(io.sectors_read * _SECTOR)
-    written = None if io.sectors_written is None else count(io.sectors_written * _SECTOR)
     read_rate = write_rate = busy = None
     if before is not None and seconds is not None:
-        read_rate = _times(_SECTOR, rate(io.sectors_read, before.sectors_read, seconds))
-        write_rate = _times(_SECTOR, rate(io.sectors_written, before.sectors_written, seconds))
-        busy = _times(0.1, rate(io.busy_milliseconds, before.busy_milliseconds, seconds))
+        read_rate = rate(io.bytes_read, before.bytes_read, seconds)
+        write_rate = rate(io.bytes_written, before.bytes_written, seconds)
+        busy = rate(io.busy_milliseconds, before.busy_milliseconds, seconds)
     return msgspec.structs.replace(
         plain,
-        read_bytes=read_bytes_,
-        write_bytes=written,
+        read_bytes=io.bytes_read,
+        write_bytes=io.bytes_written,
         reads=io.reads,
         writes=io.writes,
         read_bytes_per_second=read_rate,
         write_bytes_per_second=write_rate,
-        busy_percent=None if busy is None else min(100.0, round(busy, 2)),
+        busy_percent=None if busy is None else min(100.0, round(busy / 10, 2)),
     )
-
-
-def _times(factor: float, value: float | None) -> float | None:
-    return None if value is None else value * factor

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -46,6 +46,12 @@ def usage_of(answer: "os.statvfs_result") -> Usage:
     )
 
 
+def reached_through(mountpoint: P, hanging: Collection[P]) -> bool:
+    """Return whether the way to a mountpoint, or the mountpoint itself, is one of those that may hang."""
+    slash = b"/" if isinstance(mountpoint, bytes) else "/"
+    return any(mountpoint == each or mountpoint.startswith(each.rstrip(slash) + slash) for each in hanging)
+
+
 @dataclass(slots=True)
 class Place(Generic[P]):
     """One mount that is shown: how to ask it, what does not change of it, and what it looked like last."""
@@ -55,7 +61,7 @@ class Place(Generic[P]):
     """What tells this mount from another one that takes its place."""
     plain: Disk
     guarded: bool
-    """A server or another process has to answer: it is asked in a thread of its own."""
+    """A server or another process may have to answer: it is asked in a thread of its own."""
     shown: Disk
     usage: Usage | None = None
 

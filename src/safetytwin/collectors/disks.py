@@ -5,7 +5,7 @@ import stat
 from collections.abc import Callable
 
 from safetytwin.collectors.base import AbsentError, Look
-from safetytwin.collectors.disk_usage import Place, UsageReader, usage_of
+from safetytwin.collectors.disk_usage import Place, UsageReader, reached_through, usage_of
 from safetytwin.collectors.filesystems import is_private, kind_of, may_hang
 from safetytwin.collectors.host_root import HostRoot, read_bytes, read_line, text_of
 from safetytwin.collectors.mounts import Mount, bind_sources, parse_mountinfo, visible
@@ -40,12 +40,14 @@ class DisksCollector:
 def _places(root: HostRoot, mountinfo: bytes, before: list[Place[bytes]]) -> list[Place[bytes]]:
     """Return the mounts to show; one that was shown before in the same way keeps what was known of it."""
     known = {place.key: place for place in before}
+    found = visible(parse_mountinfo(mountinfo))
+    hanging = [mount.mountpoint for mount in found if may_hang(mount.fstype)]
     mounts: dict[str, Mount] = {}
-    for mount in visible(parse_mountinfo(mountinfo)):
+    for mount in found:
         mountpoint = text_of(mount.mountpoint)
         if kind_of(mount.fstype, mount.source) is None or is_private(mount.fstype, mountpoint):
             continue
-        if root.live and not may_hang(mount.fstype) and _is_file(mount.mountpoint):
+        if root.live and not reached_through(mount.mountpoint, hanging) and _is_file(mount.mountpoint):
             continue
         mounts[mountpoint] = mount
     sources = bind_sources(list(mounts.values()))
@@ -65,7 +67,8 @@ def _places(root: HostRoot, mountinfo: bytes, before: list[Place[bytes]]) -> lis
         )
         place = known.get(mount.id)
         if place is None or place.plain != plain:
-            place = Place(mount.mountpoint, mount.id, plain, guarded=may_hang(mount.fstype), shown=plain)
+            place = Place(mount.mountpoint, mount.id, plain, guarded=False, shown=plain)
+        place.guarded = reached_through(mount.mountpoint, hanging)
         places.append(place)
     return places
 

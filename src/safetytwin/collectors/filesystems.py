@@ -66,7 +66,9 @@ def kind_of(fstype: str, device: str | None = None) -> str | None:
 
 
 def may_hang(fstype: str) -> bool:
-    """Return whether statvfs may wait for a server or another process: all but the types known not to."""
+    """Return whether a path on it may wait for a server or another process: all but the types known not to."""
+    if fstype in _PSEUDO:
+        return fstype == "autofs" or fstype.startswith("fuse.")
     return fstype not in _LOCAL and fstype not in _MEMORY and fstype not in {"overlay", "squashfs", "iso9660", "erofs"}
 
 

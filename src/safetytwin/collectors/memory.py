@@ -99,22 +99,20 @@ class MemoryCollector:
 
     def _swap(self, figures: dict[str, int], counters: dict[str, int], now: float) -> Swap | None:
         before = self._paging
-        swapped_in, swapped_out = counters.get("pswpin"), counters.get("pswpout")
+        swapped_in, swapped_out = (
+            None if pages is None else pages * _PAGE_SIZE for pages in (counters.get("pswpin"), counters.get("pswpout"))
+        )
         self._paging = (now, swapped_in, swapped_out)
         total = figures.get("SwapTotal")
         if not total:
             return None
         free = figures.get("SwapFree")
         used = None if free is None else max(0, total - free)
-        in_pages = out_pages = None
-        if before is not None:
-            in_pages = rate(swapped_in, before[1], now - before[0])
-            out_pages = rate(swapped_out, before[2], now - before[0])
         return Swap(
             total=total,
             used=used,
             free=free,
             usage_percent=percent(used, total),
-            in_per_second=None if in_pages is None else in_pages * _PAGE_SIZE,
-            out_per_second=None if out_pages is None else out_pages * _PAGE_SIZE,
+            in_per_second=None if before is None else rate(swapped_in, before[1], now - before[0]),
+            out_per_second=None if before is None else rate(swapped_out, before[2], now - before[0]),
         )

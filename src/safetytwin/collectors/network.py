@@ -9,7 +9,7 @@ from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.host_root import HostRoot, read_int, read_line
 from safetytwin.collectors.net_files import read_addresses, read_links
 from safetytwin.collectors.rates import rate, same_if_equal
-from safetytwin.collectors.rtnetlink import Link, LinkAddress, dump_addresses, dump_links
+from safetytwin.collectors.rtnetlink import Link, LinkAddress, dump_addresses, dump_links, parse_addresses
 from safetytwin.models.fields import count
 from safetytwin.models.hardware import Address, Interface
 
@@ -58,10 +58,12 @@ class NetworkCollector:
         self._before: dict[tuple[int, str], tuple[int, ...]] = {}
         self._read_at: float | None = None
         self._shown: dict[str, Interface] = {}
+        self._address_dump: bytes | None = None
+        self._addresses: dict[int, list[Address]] = {}
 
     def collect(self, look: Look) -> list[Interface]:
         """Return the interfaces by index; raises AbsentError where the kernel has no network."""
-        links, addresses, complete = _read(look)
+        links, addresses, complete = self._read(look)
         names = {link.index: link.name for link in links}
         seconds = 0.0 if self._read_at is None else look.monotonic - self._read_at
         shown: dict[str, Interface] = {}
@@ -87,18 +89,21 @@ class NetworkCollector:
     def close(self) -> None:
         """Hold nothing open."""
 
-
-def _read(look: Look) -> tuple[list[Link], dict[int, list[Address]], bool]:
-    """Return links, addresses by link and whether these are all."""
-    if look.root.live:
+    def _read(self, look: Look) -> tuple[list[Link], dict[int, list[Address]], bool]:
+        """Return links, addresses by link and whether these are all."""
+        if look.root.live:
+            try:
+                links, dump = dump_links(), dump_addresses()
+            except OSError as error:
+                look.notes.append(f"netlink can't be asked ({error.strerror or error}): IPv4 addresses are unknown")
+            else:
+                if dump != self._address_dump:
+                    self._address_dump, self._addresses = dump, _by_index(parse_addresses(dump))
+                return links, self._addresses, True
         try:
-            return dump_links(), _by_index(dump_addresses()), True
+            return read_links(look.root), _by_index(read_addresses(look.root)), False
         except OSError as error:
-            look.notes.append(f"netlink can't be asked ({error.strerror or error}): IPv4 addresses are unknown")
-    try:
-        return read_links(look.root), _by_index(read_addresses(look.root)), False
-    except OSError as error:
-        raise AbsentError("neither /proc/net/dev nor /sys/class/net") from error
+            raise AbsentError("neither /proc/net/dev nor /sys/class/net") from error
 
 
 def _by_index(addresses: list[LinkAddress]) -> dict[int, list[Address]]:

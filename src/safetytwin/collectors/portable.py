@@ -11,7 +11,7 @@ from typing import Any
 
 from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.cpu_sets import parse_cpu_list
-from safetytwin.collectors.disk_usage import Place, Usage, UsageReader, usage_of
+from safetytwin.collectors.disk_usage import Place, Usage, UsageReader, reached_through, usage_of
 from safetytwin.collectors.filesystems import is_private, kind_of, may_hang
 from safetytwin.collectors.host_root import read_line
 from safetytwin.collectors.psutil_loader import Portable
@@ -88,7 +88,7 @@ class PortableCpu(Portable):
         machine = {name: sum(each[name] for each in spent) for name in spent[0]} if spent else {}
         frequencies = self._frequencies(len(times))
         known = [each.current for each in frequencies if each.current]
-        online = read_line(os.path.join(look.root.sys, "devices/system/cpu/online"))
+        online = _online(look) if sys.platform == "linux" else None
         numbers = parse_cpu_list(online or "")
         if len(numbers) != len(times):
             online, numbers = None, list(range(len(times)))
@@ -128,6 +128,11 @@ class PortableCpu(Portable):
         except (OSError, NotImplementedError, RuntimeError):
             return []
         return found if len(found) == cpus else found[:1] * cpus
+
+
+def _online(look: Look) -> str | None:
+    """Return the online set, without which psutil's numbering has no holes."""
+    return read_line(os.path.join(look.root.sys, "devices/system/cpu/online"))
 
 
 def _spent(new: dict[str, float], old: dict[str, float]) -> dict[str, float]:
@@ -209,12 +214,14 @@ class PortableDisks(Portable):
     def collect(self, look: Look) -> list[Disk]:
         """Return the mounts by mountpoint."""
         places: dict[str, Place[str]] = {}
-        for partition in self._psutil.disk_partitions(all=True):
+        partitions = self._psutil.disk_partitions(all=True)
+        hanging = [each.mountpoint for each in partitions if os.name == "posix" and may_hang(each.fstype)]
+        for partition in partitions:
             options = [option for option in partition.opts.split(",") if option]
             kind = "network" if "remote" in options else kind_of(partition.fstype, partition.device)
             if not partition.fstype or kind is None or is_private(partition.fstype, partition.mountpoint):
                 continue  # no type: a drive without a medium
-            guarded = kind == "network" or (os.name == "posix" and may_hang(partition.fstype))
+            guarded = kind == "network" or reached_through(partition.mountpoint, hanging)
             if not guarded and os.path.isfile(partition.mountpoint):
                 continue
             plain = Disk(

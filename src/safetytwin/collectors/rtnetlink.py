@@ -79,9 +79,12 @@ def dump_links() -> list[Link]:
     return parse_links(_dump(_RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0)))
 
 
-def dump_addresses() -> list[LinkAddress]:
-    """Return the addresses of this network namespace; raises OSError where netlink may not be used."""
-    return parse_addresses(_dump(_RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0)))
+def dump_addresses() -> bytes:
+    """Return the dump of this network namespace's addresses; raises OSError where netlink may not be used.
+
+    It is the same bytes as long as nothing changed, and then need not be parsed again.
+    """
+    return _dump(_RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, 0))
 
 
 def _dump(request: int, body: bytes) -> bytes:
