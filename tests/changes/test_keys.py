@@ -3,9 +3,11 @@ import pytest
 from parts.small_states import process, state
 from safetytwin.changes.diff import tree_of
 from safetytwin.changes.keys import are_keys_unique, collections, key_of, place_of, places
+from safetytwin.changes.schema import fields_of
 from safetytwin.models.hardware import Disk, Gpu
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
+from safetytwin.models.system_state import SystemState
 
 
 def test_the_collections_follow_from_the_models():
@@ -60,6 +62,16 @@ def test_places_are_the_same_in_a_record_and_in_its_tree():
     assert of_record == {place.path: len(items) for place, items in places(tree_of(machine))}
     for path in of_record:
         assert place_of(path).path == path
+
+
+def test_what_is_left_out_of_a_record_is_always_none():
+    seen, waiting = set(), [SystemState]
+    while waiting:
+        record = waiting.pop()
+        seen.add(record)
+        assert set(record.__struct_defaults__) <= {None}, record
+        waiting += {field.record for field in fields_of(record).values() if field.record} - seen
+    assert {Process, Service, Disk, Gpu} <= seen
 
 
 @pytest.mark.parametrize("path", ["", "hardware", "hardware.gpu", "hardware.cpu", "process", "extra", "__class__"])

@@ -1,17 +1,20 @@
 """diff: what changed between two states."""
 
 from collections.abc import Mapping, Sequence
-from operator import is_
+from itertools import compress, count, filterfalse
+from operator import attrgetter, is_
 from typing import Any
 
 import msgspec
 
 from safetytwin.changes.keys import Place, are_keys_unique, key_of, places
 from safetytwin.changes.schema import open_fields_of
-from safetytwin.changes.trees import Tree, merge_patch, normal
+from safetytwin.changes.trees import Tree, merge_patch, normal, same
 from safetytwin.models.change import Change, CollectionChange
 from safetytwin.models.fields import Record
 from safetytwin.models.system_state import SystemState
+
+_SCALARS = frozenset({str, int, float, bool})
 
 
 def tree_of(state: SystemState) -> Tree:
@@ -26,7 +29,7 @@ def tree_of(state: SystemState) -> Tree:
 
 
 def item_tree(item: Record) -> Tree:
-    """Return an item of a collection as plain JSON in normal form."""
+    """Return a record as plain JSON in normal form; only its own open fields can need it."""
     tree: Tree = msgspec.to_builtins(item)
     for name in open_fields_of(type(item)):
         if name in tree:
@@ -56,12 +59,13 @@ def _split(state: SystemState) -> tuple[Tree, dict[str, tuple[Place, list[Any]]]
 
     A collection in which two items share a key is no keyed collection and stays in the state.
     """
-    keyed = {place.path: (place, items) for place, items in places(state) if are_keys_unique(place.record, items)}
+    found = list(places(state))
+    keyed = {place.path: (place, items) for place, items in found if are_keys_unique(place.record, items)}
     bare: Any = state
     for place, _ in keyed.values():
         bare = _emptied(bare, place.steps)
-    rest: Tree = normal(msgspec.to_builtins(bare))
-    return rest, keyed
+    rest = item_tree(bare)
+    return (rest if len(keyed) == len(found) else normal(rest)), keyed
 
 
 def _emptied(value: Any, steps: Sequence[str]) -> Any:
@@ -80,20 +84,26 @@ def _collection_change(record: type[Record], old: list[Any], new: list[Any]) -> 
         ]
         if all(key_of(record, before) == key_of(record, after) for before, after in differing):
             return _change(changed=_patches(record, differing))
-    new_ids, old_ids = set(map(id, new)), set(map(id, old))
-    gone = {key_of(record, item): item for item in old if id(item) not in new_ids}
-    come = {key_of(record, item): item for item in new if id(item) not in old_ids}
+    return _general_change(record, old, new)
+
+
+def _general_change(record: type[Record], old: list[Any], new: list[Any]) -> CollectionChange | None:
+    """Compare lists of which items came, went or moved; objects that both share are told apart by id alone."""
+    old_ids, new_ids = list(map(id, old)), list(map(id, new))
+    only_old, only_new = set(old_ids).difference(new_ids), set(new_ids).difference(old_ids)
+    gone = {key_of(record, item): item for item in compress(old, map(only_old.__contains__, old_ids))}
+    come = {key_of(record, item): item for item in compress(new, map(only_new.__contains__, new_ids))}
     pairs = [(gone[key], item) for key, item in come.items() if key in gone]
     added = {id(item): item for key, item in come.items() if key not in gone}
     removed = {id(item): key for key, item in gone.items() if key not in come}
     stands_for = {id(after): id(before) for before, after in pairs}
-    stayed_before = [id(item) for item in old if id(item) not in removed]
-    stayed_after = [stands_for.get(id(item), id(item)) for item in new if id(item) not in added]
+    stayed_before = list(filterfalse(removed.__contains__, old_ids))
+    stayed_after = [stands_for.get(one, one) for one in filterfalse(added.__contains__, new_ids)]
     order = at = None
     if stayed_before != stayed_after:
         order = [key_of(record, item) for item in new]
     elif added:
-        at = [index for index, item in enumerate(new) if id(item) in added]
+        at = list(compress(count(), map(added.__contains__, new_ids)))
         if at[0] == len(new) - len(added):
             at = None
     return _change(
@@ -106,12 +116,35 @@ def _collection_change(record: type[Record], old: list[Any], new: list[Any]) -> 
 
 
 def _patches(record: type[Record], pairs: Sequence[tuple[Any, Any]]) -> dict[str, Tree]:
+    values_of = attrgetter(*record.__struct_fields__)
     patches = {}
     for before, after in pairs:
-        patch = merge_patch(item_tree(before), item_tree(after))
+        patch = _item_patch(record, values_of(before), values_of(after))
         if patch:
             patches[key_of(record, after)] = patch
     return patches
+
+
+def _item_patch(record: type[Record], old: tuple[Any, ...], new: tuple[Any, ...]) -> Tree:
+    """Return the merge patch between two items, given as the values of all fields; only what differs is converted."""
+    patch: Tree = {}
+    for name, before, after in zip(record.__struct_fields__, old, new, strict=True):
+        if before is after:
+            continue
+        if after is None:
+            patch[name] = None
+        elif after.__class__ in _SCALARS:
+            if not same(before, after):
+                patch[name] = after
+        else:
+            trees = (
+                {name: msgspec.to_builtins(before)} if before is not None else {},
+                {name: msgspec.to_builtins(after)},
+            )
+            if name in open_fields_of(record):
+                trees = normal(trees[0]), normal(trees[1])
+            patch.update(merge_patch(*trees))
+    return patch
 
 
 def _change(

@@ -59,6 +59,8 @@ def same(old: Any, new: Any) -> bool:
         return False
     if kind is str or kind is int or kind is bool:
         return True
+    if kind is float:
+        return math.copysign(1.0, old) == math.copysign(1.0, new)
     return _encoder.encode(old) == _encoder.encode(new)
 
 

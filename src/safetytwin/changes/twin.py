@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from safetytwin.changes.keys import Place, key_of, place_of, places
+from safetytwin.changes.schema import identity_of
 from safetytwin.changes.trees import ChangeError, Tree, canonical_bytes, merged, normal
 from safetytwin.models.change import Change, CollectionChange
 from safetytwin.models.fields import Record
@@ -165,6 +166,7 @@ def _folded(
 ) -> tuple[dict[str, bytes], dict[str, Touched]]:
     """Return the items after a change and those that it touched; raises ChangeError where it does not fit."""
     items = dict(old)
+    identity = frozenset(identity_of(place.record))
     touched: dict[str, Touched] = {}
     for key in change.removed or ():
         if key not in items:
@@ -175,14 +177,16 @@ def _folded(
             raise ChangeError(f"{place.path}: {key!r} is changed and is not there")
         before = _decode(items[key])
         after = merged(before, patch)
-        if _checked_key(place, after) != key:
+        _check(after, place.record, place.path)
+        if not identity.isdisjoint(patch) and key_of(place.record, after) != key:
             raise ChangeError(f"{place.path}: {key!r} is changed into another item")
         touched[key] = (before, after)
         items[key] = canonical_bytes(after)
     added: dict[str, bytes] = {}
     for raw in change.added or ():
         item: Tree = normal(raw)
-        key = _checked_key(place, item)
+        _check(item, place.record, place.path)
+        key = key_of(place.record, item)
         if key in items or key in added:
             raise ChangeError(f"{place.path}: {key!r} is added and was there")
         touched[key] = (touched[key][0] if key in touched else None, item)
@@ -216,11 +220,6 @@ def _ascends(indexes: Iterable[int], end: int) -> bool:
             return False
         last = index
     return True
-
-
-def _checked_key(place: Place, item: Tree) -> str:
-    _check(item, place.record, place.path)
-    return key_of(place.record, item)
 
 
 def _check(tree: Tree, record: type[Record], where: str) -> None:
