@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parts.looks import FIXTURES, fixture_look
-from safetytwin.collectors import host_root
+from safetytwin.collectors import host, host_root
 from safetytwin.collectors.host import HostCollector, operating_system, parse_boot_time, parse_os_release
-from safetytwin.collectors.host_root import HostRoot
+from safetytwin.collectors.host_root import HostRoot, read_text
 from safetytwin.collectors.virtualization import virtualization
 
 
@@ -21,16 +21,29 @@ def tree(base, files):
 
 
 def test_dmi_strings_that_are_not_utf8_are_replaced_and_the_rest_is_kept():
-    host = HostCollector().collect(fixture_look("host/dmi-not-utf8"))
-    assert host.dmi.vendor == "\ufffdzg\ufffdr Computer"
-    assert host.dmi.product == "NUC\ufffd"
-    assert (host.dmi.bios_version, host.dmi.chassis_type) == ("1.2", "3")
-    assert host.dmi.serial is None
-    assert (host.hostname, host.platform, host.kernel_version) == ("büro", "Linux", "6.1.0-30-amd64")
-    assert host.platform_version == "#1 SMP Debian"
-    assert host.uptime == 3600.25
-    assert host.boot_time == "2026-01-01T00:00:00.000Z"
-    assert host.virtualization == "none"
+    found = HostCollector().collect(fixture_look("host/dmi-not-utf8"))
+    assert found.dmi.vendor == "\ufffdzg\ufffdr Computer"
+    assert found.dmi.product == "NUC\ufffd"
+    assert (found.dmi.bios_version, found.dmi.chassis_type) == ("1.2", "3")
+    assert found.dmi.serial is None
+    assert (found.hostname, found.platform, found.kernel_version) == ("büro", "Linux", "6.1.0-30-amd64")
+    assert found.platform_version == "#1 SMP Debian"
+    assert found.uptime == 3600.25
+    assert found.boot_time == "2026-01-01T00:00:00.000Z"
+    assert found.virtualization == "none"
+
+
+def test_what_only_root_may_read_is_said(monkeypatch):
+    def read(path):
+        if path.endswith(("product_serial", "product_uuid")):
+            raise PermissionError(13, "Permission denied")
+        return read_text(path)
+
+    monkeypatch.setattr(host, "read_text", read)
+    look = fixture_look("host/dmi-not-utf8")
+    found = HostCollector().collect(look)
+    assert (found.dmi.serial, found.dmi.bios_version) == (None, "1.2")
+    assert (look.notes, look.hint) == (["DMI serial number and UUID may be read by root only"], "run as root")
 
 
 def test_short_reads_in_lxc_are_read_to_the_end(monkeypatch):
@@ -52,8 +65,8 @@ def test_os_release_and_hostname_are_read_again_when_they_change(tmp_path):
     collector = HostCollector()
     assert collector.collect(fixture_look(str(tmp_path))).os is None
     tree(tmp_path, {"etc/os-release": "ID=debian\n", "proc/sys/kernel/hostname": "renamed\n"})
-    host = collector.collect(fixture_look(str(tmp_path)))
-    assert (host.os.id, host.hostname) == ("debian", "renamed")
+    found = collector.collect(fixture_look(str(tmp_path)))
+    assert (found.os.id, found.hostname) == ("debian", "renamed")
     tree(tmp_path, {"etc/os-release": "ID=debian\nVERSION_ID=13\n"})
     assert collector.collect(fixture_look(str(tmp_path))).os.version == "13"
 
@@ -69,9 +82,9 @@ def test_boot_time_is_read_again_only_when_the_clock_was_set(tmp_path):
 
 
 def test_an_empty_tree_is_a_host_of_which_nothing_is_known(tmp_path):
-    host = HostCollector().collect(fixture_look(str(tmp_path)))
-    assert (host.hostname, host.uptime, host.boot_time, host.dmi, host.os) == (None, None, None, None, None)
-    assert host.platform == "Linux"
+    found = HostCollector().collect(fixture_look(str(tmp_path)))
+    assert (found.hostname, found.uptime, found.boot_time, found.dmi, found.os) == (None, None, None, None, None)
+    assert found.platform == "Linux"
 
 
 DMI = "sys/class/dmi/id/"
