@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import compress, count, filterfalse
-from operator import attrgetter, is_
+from operator import attrgetter, is_not
 from typing import Any
 
 import msgspec
 
 from safetytwin.changes.keys import Place, are_keys_unique, key_of, places
-from safetytwin.changes.schema import open_fields_of
+from safetytwin.changes.schema import identity_of, open_fields_of
 from safetytwin.changes.trees import Tree, merge_patch, normal, same
 from safetytwin.models.change import Change, CollectionChange
 from safetytwin.models.fields import Record
@@ -79,10 +79,9 @@ def _emptied(value: Any, steps: Sequence[str]) -> Any:
 def _collection_change(record: type[Record], old: list[Any], new: list[Any]) -> CollectionChange | None:
     """Compare two lists of items with unique keys; return None where they are the same."""
     if len(old) == len(new):
-        differing = [
-            (before, after) for before, after, one in zip(old, new, map(is_, old, new), strict=True) if not one
-        ]
-        if all(key_of(record, before) == key_of(record, after) for before, after in differing):
+        differing = list(compress(zip(old, new, strict=True), map(is_not, old, new)))
+        identity = attrgetter(*identity_of(record))
+        if all(identity(before) == identity(after) for before, after in differing):
             return _change(changed=_patches(record, differing))
     return _general_change(record, old, new)
 
@@ -98,7 +97,9 @@ def _general_change(record: type[Record], old: list[Any], new: list[Any]) -> Col
     removed = {id(item): key for key, item in gone.items() if key not in come}
     stands_for = {id(after): id(before) for before, after in pairs}
     stayed_before = list(filterfalse(removed.__contains__, old_ids))
-    stayed_after = [stands_for.get(one, one) for one in filterfalse(added.__contains__, new_ids)]
+    stayed_after = list(filterfalse(added.__contains__, new_ids))
+    if stands_for:
+        stayed_after = [stands_for.get(one, one) for one in stayed_after]
     order = at = None
     if stayed_before != stayed_after:
         order = [key_of(record, item) for item in new]

@@ -99,15 +99,19 @@ def _at(state: Any, steps: Sequence[str]) -> Any:
 def key_of(record: type[Record], item: Record | Mapping[str, Any]) -> str:
     """Return the key of an item of a collection of record, given as a record or as plain JSON."""
     names = identity_of(record)
-    if isinstance(item, Mapping):
-        return key_text([item[name] for name in names])
-    return key_text([getattr(item, name) for name in names])
+    if isinstance(item, Record):
+        return key_text([getattr(item, name) for name in names])
+    return key_text([item[name] for name in names])
 
 
 def key_text(identity: Sequence[Any]) -> str:
     """Return the key for the values of the identity fields, in their order."""
     *before, last = map(str, identity)
-    return "/".join([*(text.replace("~", "~0").replace("/", "~1") for text in before), last])
+    return "/".join([*map(_escaped, before), last])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("~", "~0").replace("/", "~1")
 
 
 def are_keys_unique(record: type[Record], items: Sequence[Record]) -> bool:
