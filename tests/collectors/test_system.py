@@ -142,3 +142,25 @@ def test_left_out_collectors_keep_what_they_found() -> None:
     assert state.agent.collectors["a"].status == "stale"
     assert looker.look().services[0].id == "1"
     looker.close()
+
+
+def test_left_out_collectors_are_still_seen_by_those_after_them() -> None:
+    seen: list[object] = []
+    looker = _looker(
+        _registration("a", "services", lambda look: [Service(type="x", id="1", name="x")]),
+        _registration("b", "services", lambda look: seen.append(look.found.get("a")) or []),
+    )
+    looker.look()
+    looker.look(without=frozenset({"a"}))
+    assert seen[1] == seen[0] == [Service(type="x", id="1", name="x")]
+    looker.close()
+
+
+def test_a_collector_that_waited_in_vain_is_a_timeout() -> None:
+    def wait(look: Look) -> None:
+        raise TimeoutError("no answer from the engine")
+
+    looker = _looker(_registration("engine", "services", wait))
+    status = looker.look().agent.collectors["engine"]
+    assert (status.status, status.error) == ("timeout", "no answer from the engine")
+    looker.close()

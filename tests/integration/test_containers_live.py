@@ -14,8 +14,10 @@ import pytest
 from parts.docker import IMAGE, Engine, docker_engine, wait_for
 from parts.podman import podman_engine
 from safetytwin.collectors.base import Look, LookOptions
+from safetytwin.collectors.cgroup_containers import CgroupContainersCollector
 from safetytwin.collectors.docker import DockerCollector, PodmanCollector
 from safetytwin.collectors.host_root import HostRoot
+from safetytwin.collectors.processes import ProcessesCollector
 from safetytwin.models.hardware import Memory
 from safetytwin.models.service import Limits, Port, Service, Volume
 from safetytwin.models.timestamps import seconds_of
@@ -332,6 +334,31 @@ def test_thirty_containers_cost_one_call_a_look(docker: Engine, look: Looking) -
     finally:
         docker.cli("rm", "-f", *names)
         docker.cli("start", "looping", "sick", "well")
+
+
+def test_without_the_engine_running_containers_show_by_their_control_groups(docker: Engine, look: Looking) -> None:
+    listed = {service.id: service for service in look().values()}
+    assert look.last is not None
+    processes = ProcessesCollector()
+    found = {"memory": MACHINE, "processes": processes.collect(look.last)}
+    seen = Look(HostRoot(), look.options, 0, found, time.monotonic(), time.time())
+    unlisted = {service.id: service for service in CgroupContainersCollector().collect(seen)}
+    processes.close()
+    running = docker.cli("ps", "--quiet", "--no-trunc", "--filter", "name=web", "--filter", "name=db").split()
+    assert len(running) == 2
+    for container_id in running:
+        by_engine, by_group = listed[container_id], unlisted[container_id]
+        assert by_group.name == container_id[:12]
+        for field in ("type", "id", "status", "pid", "cgroup", "tasks", "memory"):
+            assert getattr(by_group, field) == getattr(by_engine, field), field
+        assert by_group.start_time is not None
+        assert by_engine.start_time is not None
+        assert seconds_of(by_group.start_time) == pytest.approx(seconds_of(by_engine.start_time), abs=5)
+    web = next(service for service in unlisted.values() if service.id == docker.inspect("web")["Id"])
+    assert web.limits == Limits(memory=64 * 2**20, cpus=0.5, pids=50)
+    found["docker"] = list(listed.values())
+    left = Look(HostRoot(), look.options, 0, found, time.monotonic(), time.time())
+    assert not {service.id for service in CgroupContainersCollector().collect(left)} & set(listed)
 
 
 @pytest.fixture(scope="module")
