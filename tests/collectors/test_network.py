@@ -93,9 +93,15 @@ def test_where_netlink_is_denied_files_are_read(monkeypatch):
 
 
 def test_the_kernel_answers_both_dumps():
-    links = {link.index: link for link in dump_links()}
-    assert any(link.name == "lo" for link in links.values())
-    assert {address.index for address in parse_addresses(dump_addresses())} <= set(links)
+    links = parse_links(dump_links())
+    assert "lo" in {link.name for link in links.values()}
+    assert {address.index for address in parse_addresses(dump_addresses())} <= {link.index for link in links.values()}
+
+
+def test_a_message_seen_before_is_not_parsed_again():
+    answer = len(_LINKS).to_bytes(4, "little") + _LINKS[4:]
+    first = parse_links(answer)
+    assert next(iter(parse_links(answer, first).values())) is next(iter(first.values()))
 
 
 @given(st.binary())
@@ -129,7 +135,7 @@ _LINKS = bytes.fromhex(
 def test_a_link_as_the_kernel_sends_it():
     answer = bytearray(_LINKS)
     answer[0:4] = len(answer).to_bytes(4, "little")
-    link = parse_links(bytes(answer))[0]
+    link = next(iter(parse_links(bytes(answer)).values()))
     assert (link.index, link.name, link.kind, link.master, link.operstate) == (7, "eth0", "veth", 2, 6)
     assert link.mac == bytes.fromhex("02fc00000001")
     assert link.counters == (10, 20, 500, 200, 1, 2, 3, 4)

@@ -118,8 +118,9 @@ def test_processes():
     for pid in (os.getpid(), child.pid):
         native, other = before[pid], portable[pid]
         same(native, other, "cmdline", "exe", "cwd", "username", "nice")
-        assert native.memory_info.rss == pytest.approx(other.memory_info.rss, abs=16 * MIB)
-        assert native.memory_percent == pytest.approx(other.memory_percent, abs=1)
+    native, other = before[child.pid], portable[child.pid]  # it waits; this process grows as it looks
+    assert native.memory_info.rss == pytest.approx(other.memory_info.rss, abs=4 * MIB)
+    assert native.memory_percent == pytest.approx(other.memory_percent, abs=1)
 
 
 def test_all_of_it_is_valid_by_the_models():

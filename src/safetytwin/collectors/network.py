@@ -9,7 +9,7 @@ from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.host_root import HostRoot, read_int, read_line
 from safetytwin.collectors.net_files import read_addresses, read_links
 from safetytwin.collectors.rates import rate, same_if_equal
-from safetytwin.collectors.rtnetlink import Link, LinkAddress, dump_addresses, dump_links, parse_addresses
+from safetytwin.collectors.rtnetlink import Link, LinkAddress, dump_addresses, dump_links, parse_addresses, parse_links
 from safetytwin.models.fields import count
 from safetytwin.models.hardware import Address, Interface
 
@@ -58,6 +58,7 @@ class NetworkCollector:
         self._before: dict[tuple[int, str], tuple[int, ...]] = {}
         self._read_at: float | None = None
         self._shown: dict[str, Interface] = {}
+        self._links: dict[bytes, Link] = {}
         self._address_dump: bytes | None = None
         self._addresses: dict[int, list[Address]] = {}
 
@@ -99,7 +100,8 @@ class NetworkCollector:
             else:
                 if dump != self._address_dump:
                     self._address_dump, self._addresses = dump, _by_index(parse_addresses(dump))
-                return links, self._addresses, True
+                self._links = parse_links(links, self._links)
+                return sorted(self._links.values(), key=lambda link: link.index), self._addresses, True
         try:
             return read_links(look.root), _by_index(read_addresses(look.root)), False
         except OSError as error:

@@ -4,7 +4,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from safetytwin.collectors.host_root import text_of
@@ -74,9 +74,9 @@ class LinkAddress:
     scope: int
 
 
-def dump_links() -> list[Link]:
-    """Return the interfaces of this network namespace by index; raises OSError where netlink may not be used."""
-    return parse_links(_dump(_RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0)))
+def dump_links() -> bytes:
+    """Return the dump of this network namespace's interfaces; raises OSError where netlink may not be used."""
+    return _dump(_RTM_GETLINK, _LINK.pack(0, 0, 0, 0, 0))
 
 
 def dump_addresses() -> bytes:
@@ -145,19 +145,29 @@ def _attributes(data: bytes, position: int, wanted: frozenset[int]) -> Iterator[
         position += (length + 3) & ~3
 
 
-def parse_links(data: bytes) -> list[Link]:
-    """Return the interfaces in a dump's messages by index; what is cut short is left out."""
-    links: dict[int, Link] = {}
+def parse_links(data: bytes, known: Mapping[bytes, Link] | None = None) -> dict[bytes, Link]:
+    """Return the interfaces in a dump by the message that tells of each; what is cut short is left out.
+
+    A message that is in known is not parsed again: a host of containers has hundreds of interfaces, most of them idle.
+    """
+    links: dict[bytes, Link] = {}
     for kind, _, _, payload in _messages(data):
         if kind != _RTM_NEWLINK or len(payload) < _LINK.size:
             continue
-        _, hardware, index, flags, _ = _LINK.unpack_from(payload)
-        link = Link(index=index, name="", type=hardware, flags=flags)
-        for attribute, value in _attributes(payload, _LINK.size, _OF_LINKS):
-            _set(link, attribute, value)
-        if link.name and index > 0:
-            links[index] = link
-    return sorted(links.values(), key=lambda link: link.index)
+        link = known.get(payload) if known is not None else None
+        if link is None:
+            link = _link(payload)
+        if link.name and link.index > 0:
+            links[payload] = link
+    return links
+
+
+def _link(payload: bytes) -> Link:
+    _, hardware, index, flags, _ = _LINK.unpack_from(payload)
+    link = Link(index=index, name="", type=hardware, flags=flags)
+    for attribute, value in _attributes(payload, _LINK.size, _OF_LINKS):
+        _set(link, attribute, value)
+    return link
 
 
 def _set(link: Link, attribute: int, value: bytes) -> None:
