@@ -1,11 +1,8 @@
-import gzip
-import json
 
 import msgspec
 import pytest
-import zstandard
-from parts.bridge_http import bare_state, change_frame, full_frame, post_frames, running
 
+from parts.bridge_http import bare_state, change_frame, full_frame, post_frames, running
 from safetytwin.bridge.problems import ProblemDetails
 
 

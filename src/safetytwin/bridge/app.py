@@ -106,6 +106,7 @@ def _answering(bridge: Bridge, methods: dict[str, Endpoint]) -> Callable[[Reques
         endpoint = methods.get(request.method) or methods["GET"]
         token = bridge.authorize(request, endpoint.access)
         call = Call(request, endpoint.read_parameters(request), token)
+        endpoint.check_media_type(request)
         result = await endpoint.handler(bridge, call)
         if isinstance(result, Response):
             return result

@@ -66,10 +66,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[str, Any], tokens_needed: boo
         content: dict[str, Any] = {"schema": schema_of[repr(endpoint.body)]}
         if endpoint.example is not None:
             content["example"] = endpoint.example
-        operation["requestBody"] = {
-            "required": True,
-            "content": dict.fromkeys(endpoint.body_media_types, content),
-        }
+        operation["requestBody"] = {"required": True, "content": {JSON: content}}
     return operation
 
 
@@ -96,7 +93,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "schema": dict(parameter.schema),
     }
     if parameter.example is not None:
-        described["example"] = parameter.example
+        text = parameter.schema["type"] == "string"
+        described["example"] = parameter.example if text else parameter.parse(parameter.example)
     return described
 
 

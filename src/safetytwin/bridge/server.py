@@ -24,8 +24,8 @@ from safetytwin.bridge.app import Bridge, Door, application
 from safetytwin.bridge.auth import TokenError, TokenStore
 from safetytwin.bridge.connections import Counts, GuardedProtocol
 from safetytwin.bridge.guard import allowed_names
-from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.keeper import Keeper, Publish
+from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.routes import ENDPOINTS
 from safetytwin.bridge.routes.live import publish
 from safetytwin.bridge.routes.page import page_routes

@@ -10,7 +10,7 @@ from safetytwin.bridge.foreign_states import ForeignStateError, understand
 from safetytwin.bridge.problems import Problem
 from safetytwin.bridge.routes import parameters as p
 from safetytwin.bridge.routes.answers import Taken, Updated
-from safetytwin.bridge.routes.table import JSON, Call, Endpoint
+from safetytwin.bridge.routes.table import Call, Endpoint
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
 
@@ -120,8 +120,8 @@ ENDPOINTS = (
         "Take a whole state, as any script writes it.",
         Updated,
         body=dict[str, Any],
-        # What curl says of a body that it sends with -d.
-        body_media_types=(JSON, "application/x-www-form-urlencoded"),
+        # What curl says of a body that it sends with -d; and what is said of files.
+        also_called=("application/x-www-form-urlencoded", "text/plain", "text/json", "application/octet-stream"),
         example=_STATE,
         problems=(408, 409, 413, 415, 503, 507),
         access="agent",

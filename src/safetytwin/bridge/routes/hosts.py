@@ -17,7 +17,6 @@ from safetytwin.bridge.routes.answers import (
     SeriesSet,
 )
 from safetytwin.bridge.routes.table import Answer, Call, Endpoint
-from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -62,13 +61,6 @@ def _picked(state: dict[str, Any], fields: list[str]) -> dict[str, Any]:
     picked: dict[str, Any] = {}
     for field in fields:
         *steps, last = field.split(".")
-        if (steps or [last])[0] not in SystemState.__struct_fields__:
-            raise Problem(
-                422,
-                f"A state has no {field[:60]!r}. It has: {', '.join(SystemState.__struct_fields__)}.",
-                field="?fields",
-                example="hardware.cpu,services",
-            )
         source: Any = state
         target = picked
         for step in steps:

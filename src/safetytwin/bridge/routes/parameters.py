@@ -5,16 +5,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from safetytwin.bridge.moments import ACCEPTED, parse_moment
+from safetytwin.bridge.moments import ACCEPTED, PATTERN, parse_moment
 from safetytwin.bridge.routes.table import Parameter
+from safetytwin.models.system_state import SystemState
 
-_HOST_ID = re.compile(r"[a-z0-9._-]{1,64}\Z", re.ASCII)
-_FIELD = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_-]+)*\Z", re.ASCII)
+_HOST_ID = r"[a-z0-9._-]{1,64}"
+_FIELD = rf"(?:{'|'.join(SystemState.__struct_fields__)})(?:\.[A-Za-z0-9_-]{{1,60}}){{0,8}}"
+_KIND = r"[a-z0-9_.*-]{1,100}"
+_SERIES = r"[^,\u0000]{1,200}"
 _MAX_TEXT = 500
 
 
 def _host_id(text: str) -> str:
-    if not _HOST_ID.match(text):
+    if not re.fullmatch(_HOST_ID, text, re.ASCII):
         raise ValueError(f"{text[:80]!r} is no host id: 1 to 64 of a-z 0-9 . _ -")
     return text
 
@@ -47,26 +50,32 @@ def _text(what: str) -> Callable[[str], str]:
     return parse
 
 
-def _list(what: str, pattern: re.Pattern[str] | None) -> Callable[[str], list[str]]:
+def _list(what: str, each: str) -> Callable[[str], list[str]]:
+    pattern = re.compile(each, re.ASCII)
+
     def parse(text: str) -> list[str]:
         names = text.split(",")
-        if len(names) > 100 or not all(0 < len(name) <= 200 and "\0" not in name for name in names):
-            raise ValueError(f"{what}: 1 to 100 names with a comma between them.")
+        if len(names) > 100:
+            raise ValueError("At most 100 names, with a comma between them.")
         for name in names:
-            if pattern is not None and not pattern.match(name):
-                raise ValueError(f"{name[:60]!r} is none of the {what}.")
+            if not pattern.fullmatch(name):
+                raise ValueError(f"{name[:60]!r} is none of {what}.")
         return names
 
     return parse
 
 
-_NAMES = {"type": "string", "minLength": 1, "maxLength": 20_000}
-_A_MOMENT: dict[str, Any] = {"type": "string", "maxLength": 60}
+_A_MOMENT: dict[str, Any] = {"type": "string", "pattern": PATTERN}
+
+
+def _names(each: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": rf"^{each}(,{each}){{0,99}}$"}
+
 
 HOST_ID = Parameter(
     "host_id",
     "The machine.",
-    {"type": "string", "pattern": r"^[a-z0-9._-]{1,64}$"},
+    {"type": "string", "pattern": f"^{_HOST_ID}$"},
     _host_id,
     "path",
     "atlas",
@@ -78,35 +87,35 @@ ALL = Parameter("all", "Gauges too, not only what is significant.", {"type": "bo
 FIELDS = Parameter(
     "fields",
     "Only these: top-level names or dotted paths, comma-separated.",
-    _NAMES,
-    _list("fields", _FIELD),
+    _names(_FIELD),
+    _list(f"the fields of a state ({', '.join(SystemState.__struct_fields__)}), or a dotted path below one", _FIELD),
     example="hardware.cpu,ai",
 )
 CURSOR = Parameter(
     "cursor",
     "Where the page before said that the next one begins.",
-    {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT},
+    {"type": "string", "pattern": r"^[^\u0000]{1,500}$"},
     _text("A cursor"),
 )
 KIND = Parameter(
     "kind",
     "Only events of these kinds, comma-separated; a kind that ends in .* is all of its family.",
-    _NAMES,
-    _list("kinds of events", None),
+    _names(_KIND),
+    _list("the kinds of events", _KIND),
     example="unit.failed,model.*",
 )
 SUBJECT = Parameter(
     "subject",
     "Only events of this subject, or of all below it.",
-    {"type": "string", "minLength": 1, "maxLength": _MAX_TEXT},
+    {"type": "string", "pattern": r"^[^\u0000]{1,500}$"},
     _text("A subject"),
     example="services/systemd/ssh.service",
 )
 SERIES = Parameter(
     "names",
     "Which series, comma-separated; series/names lists them.",
-    _NAMES,
-    _list("names of series", None),
+    _names(_SERIES),
+    _list("the names of series", _SERIES),
     example="cpu.usage_percent",
 )
 

@@ -76,7 +76,8 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     body: Any = None
     """The type of the request's JSON body, or None."""
-    body_media_types: tuple[str, ...] = (JSON,)
+    also_called: tuple[str, ...] = ()
+    """Media types under which a JSON body is taken too, though it is none of them."""
     example: Any = None
     """Of the request's body."""
     media_type: str = JSON
@@ -88,6 +89,12 @@ class Endpoint:
     """Statuses of errors beyond those that every route may answer."""
     access: Literal["anyone", "person", "agent"] = "person"
     """Who may ask where tokens are needed; a person may do what an agent may, an agent only for its machine."""
+
+    def check_media_type(self, request: Request) -> None:
+        """Raise Problem 415 where the body is said to be something that this route does not take."""
+        media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        if self.body is not None and media_type not in {JSON, *self.also_called}:
+            raise Problem(415, f"Send JSON, with Content-Type: {JSON}.", headers={"Accept": JSON})
 
     def read_parameters(self, request: Request) -> dict[str, Any]:
         """Return the values of the parameters; raises Problem 422 that names the one that is wrong."""

@@ -1,0 +1,1 @@
+"""Where frames, events and series are kept: one interface, one test-suite."""
