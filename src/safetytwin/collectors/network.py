@@ -2,13 +2,13 @@
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.host_root import HostRoot, read_int, read_line
 from safetytwin.collectors.net_files import read_addresses, read_links
-from safetytwin.collectors.rates import rate, same_if_equal
+from safetytwin.collectors.rates import rate
 from safetytwin.collectors.rtnetlink import Link, LinkAddress, dump_addresses, dump_links, parse_addresses, parse_links
 from safetytwin.models.fields import count
 from safetytwin.models.hardware import Address, Interface
@@ -50,14 +50,22 @@ class _Device:
     duplex: str | None
 
 
+class _Facts(NamedTuple):
+    """All that an interface is made of: where it is the same as before, so is the interface."""
+
+    link: Link
+    device: _Device
+    addresses: list[Address] | None
+    master: str | None
+    rates: tuple[float | None, float | None]
+
+
 class NetworkCollector:
     """Dumps links and addresses at each look, and reads what a device is when its state is new."""
 
     def __init__(self) -> None:
-        self._devices: dict[int, _Device] = {}
-        self._before: dict[tuple[int, str], tuple[int, ...]] = {}
+        self._shown: dict[tuple[int, str], tuple[_Facts, Interface]] = {}
         self._read_at: float | None = None
-        self._shown: dict[str, Interface] = {}
         self._links: dict[bytes, Link] = {}
         self._address_dump: bytes | None = None
         self._addresses: dict[int, list[Address]] = {}
@@ -67,25 +75,22 @@ class NetworkCollector:
         links, addresses, complete = self._read(look)
         names = {link.index: link.name for link in links}
         seconds = 0.0 if self._read_at is None else look.monotonic - self._read_at
-        shown: dict[str, Interface] = {}
-        devices: dict[int, _Device] = {}
-        before: dict[tuple[int, str], tuple[int, ...]] = {}
+        shown: dict[tuple[int, str], tuple[_Facts, Interface]] = {}
         for link in links:
-            device = _device(look.root, link, self._devices.get(link.index))
-            devices[link.index] = device
             key = (link.index, link.name)
-            interface = _interface(
+            before, interface = self._shown.get(key, (None, None))
+            facts = _Facts(
                 link,
-                device,
+                _device(look.root, link, None if before is None else before.device),
                 addresses.get(link.index, [] if complete else None),
-                names,
-                _rates(link.counters, self._before.get(key), seconds),
+                None if link.master is None else names.get(link.master),
+                _rates(link.counters, None if before is None else before.link.counters, seconds),
             )
-            if link.counters is not None:
-                before[key] = link.counters
-            shown[link.name] = same_if_equal(self._shown.get(link.name), interface)
-        self._devices, self._before, self._shown, self._read_at = devices, before, shown, look.monotonic
-        return list(shown.values())
+            if interface is None or facts != before:
+                interface = _interface(facts)
+            shown[key] = (facts, interface)
+        self._shown, self._read_at = shown, look.monotonic
+        return list({interface.name: interface for _, interface in shown.values()}.values())
 
     def close(self) -> None:
         """Hold nothing open."""
@@ -163,13 +168,8 @@ def _kind(link: Link, device: _Device) -> str | None:
     return "ethernet" if link.type == _ARPHRD_ETHER and device.physical else None
 
 
-def _interface(
-    link: Link,
-    device: _Device,
-    addresses: list[Address] | None,
-    names: Mapping[int, str],
-    rates: tuple[float | None, float | None],
-) -> Interface:
+def _interface(facts: _Facts) -> Interface:
+    link, device, addresses, master, rates = facts
     known = [None] * 8 if link.counters is None else [count(value) for value in link.counters]
     rx_packets, tx_packets, rx_bytes, tx_bytes, rx_errors, tx_errors, rx_dropped, tx_dropped = known
     return Interface(
@@ -181,7 +181,7 @@ def _interface(
         physical=device.physical,
         flags=None if link.flags is None else [name for bit, name in _FLAGS if link.flags & bit],
         operstate=_operstate(link.operstate),
-        master=None if link.master is None else names.get(link.master),
+        master=master,
         mtu=count(link.mtu),
         speed_mbps=device.speed,
         duplex=device.duplex,
