@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from parts.looks import fixture_look
 from safetytwin.collectors.base import AbsentError
-from safetytwin.collectors.cgroup_limits import parse_cgroup_paths, parse_cpu_max
+from safetytwin.collectors.cgroup_limits import parse_cgroup_paths
 from safetytwin.collectors.cpu import CpuCollector, parse_load_average
 from safetytwin.collectors.cpu_sets import format_cpu_list, parse_cpu_list
 from safetytwin.collectors.cpuinfo import parse_cpuinfo
@@ -112,13 +112,6 @@ def test_the_limit_is_that_of_the_cgroup_all_is_inside_of(name, cores):
     assert CpuCollector().collect(fixture_look(name)).limit_cores == cores
 
 
-def test_cpu_max():
-    assert parse_cpu_max("max 100000") is None
-    assert parse_cpu_max("50000 100000") == 0.5
-    assert parse_cpu_max("50000 0") is None
-    assert parse_cpu_max(None) is None
-
-
 def test_without_proc_stat_the_cpu_is_absent(tmp_path):
     with pytest.raises(AbsentError):
         CpuCollector().collect(fixture_look(str(tmp_path)))
@@ -164,7 +157,6 @@ def test_parsers_take_any_bytes(data):
     info = parse_cpuinfo(data)
     parse_cgroup_paths(data)
     parse_cpu_list(text)
-    parse_cpu_max(text)
     cpu = Cpu(
         model=info.model,
         load_average=parse_load_average(text),

@@ -7,14 +7,12 @@ The agent's own unit may be limited too; that says nothing of the machine.
 import os
 from collections.abc import Sequence
 
-from safetytwin.collectors.host_root import HostRoot, read_bytes, read_int, read_line, text_of
-from safetytwin.models.fields import count
+from safetytwin.collectors.cgroups import parse_cpu_max, parse_field, parse_number
+from safetytwin.collectors.host_root import HostRoot, read_bytes, text_of
 from safetytwin.models.hardware import MemoryLimit
 
 _FILES = {"cpu": ("cpu.max", "cpu.cfs_quota_us"), "memory": ("memory.max", "memory.limit_in_bytes")}
 """Of cgroup v2 and v1; the root of a whole machine's v2 tree has none."""
-_NO_LIMIT = 1 << 62
-"""cgroup v1 writes "no limit" as a number just below 2^63, rounded down to a page."""
 
 
 def parse_cgroup_paths(data: bytes) -> dict[str, str]:
@@ -50,22 +48,9 @@ def limit_folders(root: HostRoot, controller: str) -> list[str]:
     return [each for each in folders if any(os.path.exists(os.path.join(each, file)) for file in _FILES[controller])]
 
 
-def parse_cpu_max(line: str | None) -> float | None:
-    """Return a cgroup v2 cpu.max line such as "150000 100000" in cores, or None where it sets no limit."""
-    quota, _, period = (line or "").partition(" ")
-    return _cores(quota, period)
-
-
 def cpu_limit(folders: Sequence[str]) -> float | None:
     """Return the tightest CPU quota in cores, or None where there is none."""
-    limits = []
-    for folder in folders:
-        limit = parse_cpu_max(read_line(os.path.join(folder, "cpu.max")))
-        if limit is None:
-            quota = read_line(os.path.join(folder, "cpu.cfs_quota_us"))
-            limit = _cores(quota, read_line(os.path.join(folder, "cpu.cfs_period_us")))
-        if limit is not None:
-            limits.append(limit)
+    limits = [limit for limit in map(_cores, folders) if limit is not None]
     return min(limits, default=None)
 
 
@@ -73,40 +58,38 @@ def memory_limit(folders: Sequence[str]) -> MemoryLimit | None:
     """Return the tightest memory limit and what is used of it in bytes, or None where there is none."""
     tightest: tuple[int, str] | None = None
     for folder in folders:
-        limit = read_int(os.path.join(folder, "memory.max"))
+        limit = _number(folder, "memory.max")
         if limit is None:
-            limit = read_int(os.path.join(folder, "memory.limit_in_bytes"))
-        if limit is not None and 0 < limit < _NO_LIMIT and (tightest is None or limit <= tightest[0]):
+            limit = _number(folder, "memory.limit_in_bytes")
+        if limit is not None and (tightest is None or limit <= tightest[0]):
             tightest = (limit, folder)
-    if tightest is None:
-        return None
-    return MemoryLimit(limit=count(tightest[0]), used=_used(tightest[1]))
+    return None if tightest is None else MemoryLimit(limit=tightest[0], used=_used(tightest[1]))
+
+
+def _cores(folder: str) -> float | None:
+    limit = parse_cpu_max(_read(folder, "cpu.max"))
+    if limit is None:
+        quota, period = _number(folder, "cpu.cfs_quota_us"), _number(folder, "cpu.cfs_period_us")
+        limit = None if quota is None or not period else quota / period
+    return None if not limit else round(limit, 3)
 
 
 def _used(folder: str) -> int | None:
-    for usage_file, cache_key in (
-        ("memory.current", b"inactive_file"),
-        ("memory.usage_in_bytes", b"total_inactive_file"),
-    ):
-        usage = read_int(os.path.join(folder, usage_file))
-        if usage is None:
-            continue
-        try:
-            stat = read_bytes(os.path.join(folder, "memory.stat"))
-        except OSError:
-            stat = b""
-        cache = 0
-        for line in stat.splitlines():
-            key, _, value = line.partition(b" ")
-            if key == cache_key and value.isdigit():
-                cache = int(value)
-        return count(max(0, usage - cache))
+    """Return what is in use, page cache that is reclaimable at once taken off; null where that is not told."""
+    for usage_file, cache in (("memory.current", b"inactive_file"), ("memory.usage_in_bytes", b"total_inactive_file")):
+        usage = _number(folder, usage_file)
+        if usage is not None:
+            reclaimable = parse_field(_read(folder, "memory.stat"), cache)
+            return None if reclaimable is None else max(0, usage - reclaimable)
     return None
 
 
-def _cores(quota: str | None, period: str | None) -> float | None:
-    if not quota or not period or not quota.isdecimal() or not period.isdecimal():
-        return None
-    if int(quota) == 0 or int(period) == 0:
-        return None
-    return round(min(int(quota), 1 << 53) / int(period), 3)
+def _number(folder: str, name: str) -> int | None:
+    return parse_number(_read(folder, name))
+
+
+def _read(folder: str, name: str) -> bytes:
+    try:
+        return read_bytes(os.path.join(folder, name))
+    except OSError:
+        return b""
