@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from safetytwin.collectors import systemd_view
 from safetytwin.collectors.base import AbsentError, DeniedError, Look, LookOptions
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.collectors.systemd import SystemdCollector
@@ -58,6 +59,9 @@ def test_a_bus_that_refuses_us_is_denied_with_a_hint(tmp_path: Path, bus: socket
     assert raised.value.hint
 
 
-def test_a_bus_that_never_answers_is_left_after_a_while(tmp_path: Path, bus: socket.socket) -> None:
+def test_a_bus_that_never_answers_is_left_after_a_while(
+    tmp_path: Path, bus: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd_view, "ANSWER_TIMEOUT", 0.1)
     with pytest.raises(TimeoutError):
         collect(tmp_path)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from parts.systemd import Systemd, running_systemd, wait_for
-from safetytwin.collectors.base import Look, LookOptions
+from safetytwin.collectors import systemd_view
+from safetytwin.collectors.base import DeniedError, Look, LookOptions
 from safetytwin.collectors.systemd import SystemdCollector
 from safetytwin.models.service import Service
 
@@ -85,6 +86,11 @@ class Watch:
 
         wait_for(holds, "the collector sees it")
         return found
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd_view, "ANSWER_TIMEOUT", 60.0)  # the machine may be busy with other tests
 
 
 @pytest.fixture
@@ -259,6 +265,22 @@ def test_a_bus_that_is_lost_and_comes_back(watch: Watch) -> None:
     watch.systemd.run("systemctl", "stop", "helper")
     assert watch.look()[0]["helper.service"].status == "inactive"
     watch.systemd.run("systemctl", "start", "helper")
+
+
+def test_a_bus_whose_policy_forbids_the_calls_is_denied(systemd: Systemd) -> None:
+    denied = 'send_destination="org.freedesktop.systemd1" send_interface="org.freedesktop.systemd1.Manager"'
+    policy = f'<policy context="mandatory"><deny {denied}/></policy>'
+    file = "/etc/dbus-1/system.d/test.conf"
+    reload = ("busctl", "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ReloadConfig")
+    systemd.run("sh", "-c", f"echo '<busconfig>{policy}</busconfig>' >{file}")
+    systemd.run(*reload)
+    try:
+        with pytest.raises(DeniedError) as raised:
+            Watch(systemd).look()
+        assert raised.value.hint
+    finally:
+        systemd.run("rm", file)
+        systemd.run(*reload)
 
 
 def test_a_limit_that_is_set_at_run_time_is_seen_after_a_while(watch: Watch) -> None:

@@ -24,14 +24,6 @@ _PLAIN = frozenset((string.ascii_letters + string.digits).encode())
 
 
 @dataclass(slots=True)
-class Lists:
-    """Units, and unit files where they were asked for; None where the answer is that of the last time."""
-
-    units: list[UnitRow] | None
-    files: list[tuple[str, str]] | None
-
-
-@dataclass(slots=True)
 class News:
     """What the manager has said since the last look."""
 
@@ -44,12 +36,12 @@ class News:
 class SystemdManager:
     """A connection to the systemd manager on a bus, or to its own socket where is_peer.
 
-    Raises as DBusConnection does, and DBusError.
+    Raises as DBusConnection does (PermissionError also where a policy forbids a call), and DBusError.
     """
 
     def __init__(self, path: str, timeout: float, *, is_peer: bool) -> None:
         self._connection = DBusConnection(path, timeout, is_peer=is_peer)
-        self._last_lists: list[bytes] = []
+        self._last_units: list[bytes] = []
         try:
             self._subscribe(timeout, () if is_peer else _SIGNALS)
         except BaseException:
@@ -66,7 +58,7 @@ class SystemdManager:
         self._connection.close()
 
     def news(self) -> News:
-        """Return what has happened since the last time."""
+        """Return what has happened since the last time; asked after units(), up to the moment that those tell of."""
         news = News(set(), False, False)
         for signal in self._connection.signals():
             if signal.member == "JobRemoved":
@@ -78,22 +70,25 @@ class SystemdManager:
                 news.reloaded = news.reloaded or not is_beginning
         return news
 
-    def lists(self, timeout: float, *, files: bool) -> Lists:
-        """Return all services and all failed units of whatever type and, where asked for, the services' unit files."""
+    def units(self, timeout: float) -> list[UnitRow] | None:
+        """Return all services and all failed units of whatever type, None where that is as before."""
         messages = [
             new_method_call(_MANAGER, "ListUnitsByPatterns", "asas", ([], ["*.service"])),
             new_method_call(_MANAGER, "ListUnitsByPatterns", "asas", (["failed"], [])),
         ]
-        if files:
-            messages.append(new_method_call(_MANAGER, "ListUnitFilesByPatterns", "asas", ([], ["*.service"])))
         bodies = [_result(answer) for answer in self._connection.call(messages, timeout)]
-        units = None
-        received = [body.data for body in bodies[:2]]
-        if received != self._last_lists:
-            rows = {row[0]: row for body in bodies[:2] for row in body.rows("ssssssouso")}
-            units = [UnitRow(row[0], row[1], row[2], row[3], row[4], row[6], row[7]) for row in rows.values()]
-            self._last_lists = received
-        return Lists(units, [(row[0], row[1]) for row in bodies[2].rows("ss")] if files else None)
+        received = [body.data for body in bodies]
+        if received == self._last_units:
+            return None
+        self._last_units = received
+        rows = {row[0]: row for body in bodies for row in body.rows("ssssssouso")}
+        return [UnitRow(row[0], row[1], row[2], row[3], row[4], row[6], row[7]) for row in rows.values()]
+
+    def unit_files(self, timeout: float) -> list[tuple[str, str]]:
+        """Return path and state of the services' unit files."""
+        message = new_method_call(_MANAGER, "ListUnitFilesByPatterns", "asas", ([], ["*.service"]))
+        body = _result(self._connection.call([message], timeout)[0])
+        return [(row[0], row[1]) for row in body.rows("ss")]
 
     def properties(self, paths: Sequence[str], timeout: float) -> list[dict[str, Any] | None]:
         """Return the wanted properties of at most a batch of units, None for one that is gone."""
@@ -118,6 +113,8 @@ def _get_all(path: str) -> Message:
 
 def _result(answer: Body | DBusError) -> Body:
     if isinstance(answer, DBusError):
+        if answer.name == "org.freedesktop.DBus.Error.AccessDenied":
+            raise PermissionError(str(answer))
         raise answer
     return answer
 

@@ -26,7 +26,7 @@ from safetytwin.models.service import Service
 
 READ_BUDGET = 1.5
 """Seconds of a look that reading units' properties may take; thousands of new ones are spread over the looks."""
-ANSWER_TIMEOUT = 1.5
+ANSWER_TIMEOUT = 3.0
 """Seconds to wait for an answer; a manager that is reloading answers when it has done so."""
 FILES_EVERY = 360
 """Looks after which the unit files are listed again, though nobody said that they changed."""
@@ -118,22 +118,16 @@ class ManagerView:
     def _update(self, manager: SystemdManager, look: Look) -> None:
         deadline = time.monotonic() + READ_BUDGET
         calls = manager.calls
+        rows = manager.units(ANSWER_TIMEOUT)
         news = manager.news()
-        files = (
-            news.files_changed
-            or news.reloaded
-            or self._files_look is None
-            or look.number - self._files_look >= FILES_EVERY
-        )
-        lists = manager.lists(ANSWER_TIMEOUT, files=files)
-        if lists.units is not None:
-            self._rows = [row for row in lists.units if is_of_this_host(row.load_state, row.active_state)]
-        if lists.files is not None:
-            self._files = {
-                os.path.basename(path): (path, state) for path, state in lists.files if is_installed(path, state)
-            }
+        if rows is not None:
+            self._rows = [row for row in rows if is_of_this_host(row.load_state, row.active_state)]
+        has_new_files = news.files_changed or news.reloaded or self._files_are_old(look.number)
+        if has_new_files:
+            files = manager.unit_files(ANSWER_TIMEOUT)
+            self._files = {os.path.basename(path): (path, state) for path, state in files if is_installed(path, state)}
             self._files_look = look.number
-        if lists.units is not None or lists.files is not None:
+        if rows is not None or has_new_files:
             self._list_units()
         self._unread |= dict.fromkeys(self._units if news.reloaded else (u for u in news.units if u in self._units))
         self._unread |= dict.fromkeys(self._without_main_process(look.root.proc))
@@ -141,6 +135,9 @@ class ManagerView:
             self._unread |= dict.fromkeys(self._next_of_sweep())
         self._read_properties(manager, look, deadline)
         self.calls = manager.calls - calls
+
+    def _files_are_old(self, look_number: int) -> bool:
+        return self._files_look is None or look_number - self._files_look >= FILES_EVERY
 
     def _list_units(self) -> None:
         """Bring the units in line with the lists; those that are new or listed otherwise are to be read."""
