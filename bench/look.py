@@ -62,10 +62,15 @@ def _gopsutil(folder: str) -> list[str] | None:
     return [binary, str(MOST_LOOKS), str(PAUSE), str(LONGEST)]
 
 
+def _floor(folder: str) -> list[str] | None:
+    return [os.path.join(folder, "floor"), str(MOST_LOOKS), str(PAUSE), str(LONGEST)]
+
+
 PEERS = (
     Peer("safetytwin", _ourselves("safetytwin")),
     Peer("safetytwin, no sockets", _ourselves("safetytwin-no-sockets")),
     Peer("safetytwin, open files", _ourselves("safetytwin-open-files")),
+    Peer("the kernel's floor (C)", _floor),
     Peer("psutil", _ourselves("psutil", "psutil")),
     Peer("gopsutil (Go)", _gopsutil),
 )
@@ -152,10 +157,10 @@ def load(folder: str, processes: int, seconds: int) -> Iterator[None]:
 
 
 def build(folder: str) -> None:
-    """Compile the load."""
+    """Compile the load and the floor."""
     if shutil.which("gcc") is None:
         raise SystemExit("gcc is missing; install it, for instance: apt-get install gcc libc6-dev")
-    for name in ("load", "worker"):
+    for name in ("load", "worker", "floor"):
         source = os.path.join(HERE, f"{name}.c")
         subprocess.run(["gcc", "-O2", "-pthread", "-o", os.path.join(folder, name), source], check=True)
 

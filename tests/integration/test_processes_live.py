@@ -301,7 +301,7 @@ def test_everything_is_read_again_in_the_end(collector, tmp_path):
         assert look(collector)[running.pid].exe == str(program)
         tracked = collector._tracked[str(running.pid)]
         number = collector._number
-        assert tracked.whole_at - number <= WHOLE_LOOKS
+        assert tracked._whole_at - number <= WHOLE_LOOKS
     finally:
         running.kill()
         running.wait()

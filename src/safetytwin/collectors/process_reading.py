@@ -57,6 +57,10 @@ class KeptFiles:
         self.kept.add(descriptor)
         return descriptor
 
+    def has_room(self) -> bool:
+        """Tell whether another descriptor may be kept."""
+        return len(self.kept) < self._budget
+
     def give_back(self, descriptor: int) -> None:
         """Close a kept descriptor; -1 is none."""
         if descriptor >= 0:

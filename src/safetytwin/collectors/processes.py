@@ -10,6 +10,8 @@ import time
 
 from safetytwin.collectors.base import AbsentError, DeniedError, Look
 from safetytwin.collectors.host_root import read_bytes
+from safetytwin.collectors.process_facts import Malformed
+from safetytwin.collectors.process_machine import Machine
 from safetytwin.collectors.process_reading import (
     GONE,
     KeptFiles,
@@ -18,7 +20,7 @@ from safetytwin.collectors.process_reading import (
     is_full,
     link_or_none,
 )
-from safetytwin.collectors.process_tracking import WHOLE_LOOKS, Machine, Malformed, Tracked
+from safetytwin.collectors.process_tracking import WHOLE_LOOKS, Tracked
 from safetytwin.collectors.sockets import SocketTable
 from safetytwin.models.process import Process
 
@@ -86,10 +88,10 @@ class ProcessesCollector:
 
     def _list_pids(self, machine: Machine) -> list[str]:
         try:
-            return _list_pids(machine.proc)
+            return _pids_of(machine.proc)
         except OSError:  # no descriptor left to list with
             self._give_back(machine)
-            return _list_pids(machine.proc)
+            return _pids_of(machine.proc)
 
     def _give_back(self, machine: Machine) -> None:
         """Give all kept descriptors back, for the program ran out of them, and keep half as many from now on."""
@@ -175,7 +177,7 @@ class ProcessesCollector:
                         kept.release()
                     self._give_back(machine)
                     if process is not None:
-                        process.whole_at = process.due = 0  # its reading broke off
+                        process.distrust()  # its reading broke off
                 elif process is not None:
                     following[name] = process
         if again:
@@ -199,7 +201,7 @@ class ProcessesCollector:
                 try:
                     process.reread_parent()
                 except OSError:
-                    process.whole_at = process.due = 0  # the next look finds it gone, or reads it then
+                    process.distrust()  # the next look finds it gone, or reads it then
 
     def _connect(
         self, machine: Machine, table: SocketTable, read: list[Tracked], awake: list[Tracked], look: Look
@@ -215,7 +217,7 @@ class ProcessesCollector:
                 if process.connect(None):
                     process.rebuild()
             return
-        if changed or self._searched:
+        if changed or any(times < 2 for times in self._searched.values()):
             owned: set[int] = set()
             for process in self._tracked.values():
                 if process.sockets:
@@ -261,7 +263,7 @@ class ProcessesCollector:
                 look.hint = _HINT
 
 
-def _list_pids(proc: str) -> list[str]:
+def _pids_of(proc: str) -> list[str]:
     try:
         entries = os.listdir(proc)
     except PermissionError as error:
