@@ -1,1 +1,1 @@
-"""Where frames, events and series are kept: one interface, one test-suite."""
+"""Where the bridge keeps what machines were."""

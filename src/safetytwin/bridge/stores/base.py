@@ -1,222 +1,226 @@
-"""What a store keeps and how it is asked; every store passes the same test-suite.
+"""What the bridge asks of a store; every store passes the same tests (tests/bridge/stores)."""
 
-Times are whole milliseconds since 1970 on the bridge's time line. Within a machine `at` strictly increases in the order
-of the frames, so that it names a frame as well as (epoch, seq) does.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
-
 from safetytwin.models.event import Event
+
+SILENCE = 60.0
+"""Seconds without a frame that are a gap in a machine's history, whatever its interval."""
 
 
 class StoreError(Exception):
-    """The store can't do what was asked; the text says why and how to mend it."""
+    """The store can't do what it is asked; the text says why and how to mend it."""
 
 
 class StoreFullError(StoreError):
-    """There is no room on the disk; nothing of the batch was written."""
+    """There is no room on the disk: nothing of the batch was kept."""
 
 
-class KeptFrame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One frame as it is kept: a whole state, or a change to the frame before it in its epoch, or both."""
-
-    at: int
-    revision: int
-    epoch: str
-    seq: int
-    observed_at: str
-    received_at: float
-    full: bytes | None = None
-    """The state after this frame, as canonical JSON."""
-    change: bytes | None = None
-    """JSON of the change."""
+class StoreLockedError(StoreError):
+    """Another process uses the store."""
 
 
-@dataclass(slots=True)
-class Epoch:
-    """One run of an agent, as far as it was heard."""
-
-    epoch: str
-    boot_id: str | None
-    started_at: int
-    """Where its first frame is on the time line."""
-    last_seq: int
-    last_at: int
-    last_monotonic: float
-    spans: list[list[int]]
-    """Which frames are here: ascending [first, last] of seq, without neighbours that touch."""
+class StateMissingError(StoreError):
+    """The state at this moment can't be told: nothing was kept of it, or what was kept is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeptHost:
-    """One machine."""
+class EpochMark:
+    """One run of an agent, as a machine's history has it."""
 
     host_id: str
+    epoch: str
+    order: int
+    """Epochs of a machine follow each other by this number."""
+    clock_offset: float
+    """What makes the bridge's time of the agent's boot clock, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """One frame with its place in a machine's history."""
+
+    host_id: str
+    order: int
+    """Of its epoch."""
+    seq: int
     revision: int
-    last_received: float
-    """Seconds since 1970, the bridge's clock."""
+    at: float
+    """Seconds since 1970 on the bridge's time line; increases with (order, seq)."""
+    received_at: float
+    """The bridge's clock when it came."""
+    observed_at: str
+    """The machine's clock when it looked."""
+    monotonic: float
+    """The machine's boot clock, in seconds."""
+    change: bytes | None
+    """The change since seq - 1 as JSON; None of a full frame."""
+    state: bytes | None = None
+    """The whole state as canonical JSON: of a full frame, and of some others, so that no fold is long."""
+    gauges: Mapping[str, float] = field(default_factory=dict)
+    """What is plotted, by name of the series."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEvent:
-    """One event as it is kept."""
+    """One event with its number."""
 
     id: int
     host_id: str
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Consecutive frames packed together; the first one is whole, each other follows from the one before."""
-
-    begin: int
-    end: int
-    frames: Sequence[KeptFrame]
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """How many frames there are from begin to end, without one of them said."""
-
-    begin: int
-    end: int
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesRow:
-    """Gauges from begin to end at one level, packed; see bridge/series.py."""
-
-    level: int
-    """0: every frame; 60, 3600, 86400: seconds of a step."""
-    begin: int
-    end: int
-    data: bytes
-
-
 @dataclass(slots=True)
 class Batch:
-    """What is written together, or not at all."""
+    """What is written together: all of it, or nothing."""
 
-    frames: list[tuple[str, KeptFrame]] = field(default_factory=list)
-    hosts: dict[str, KeptHost] = field(default_factory=dict)
-    epochs: list[tuple[str, Epoch]] = field(default_factory=list)
+    epochs: list[EpochMark] = field(default_factory=list)
+    """New ones, and those whose clock offset is known better now."""
+    frames: list[StoredFrame] = field(default_factory=list)
     events: list[tuple[str, Event]] = field(default_factory=list)
+    """With the machine's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastState:
+    """A machine's state at a moment."""
+
+    state: bytes
+    """Canonical JSON."""
+    frame: StoredFrame
+    """The frame that made it; its state and change are None where they were not needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What there is of a machine between two moments."""
+
+    first: float | None
+    """The first and the last moment of all that is kept."""
+    last: float | None
+    revisions: int
+    """How many states there are between the two moments that were asked for."""
+    gaps: tuple[tuple[float, float], ...]
+    """Times without states that can be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """One series over time, one value a list for each point."""
+
+    at: list[float]
+    mean: list[float]
+    min: list[float]
+    max: list[float]
 
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events are wanted, newest first."""
+    """Which events are asked for; newest first."""
 
     host_id: str | None = None
-    begin: int | None = None
-    end: int | None = None
+    begin: float | None = None
+    end: float | None = None
     kinds: Sequence[str] = ()
-    """Names, or their first part (unit for unit.failed and all others of units)."""
+    """Names, or beginnings such as unit.*"""
     subject: str | None = None
-    """A subject, or the beginning of one up to a slash."""
-    before_id: int | None = None
+    before: int | None = None
+    """Only events with a lower number."""
     limit: int = 100
 
 
-class Store(Protocol):
-    """Keeps everything; reading is safe from any thread, writing from one.
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is kept; the newest state of a machine is always kept."""
 
-    All methods raise StoreError; those that write raise StoreFullError where there is no room. What is damaged is left
-    out by those that read and counted in damaged.
+    full_days: float = 14.0
+    """Days for which every state is kept."""
+    sparse_days: float = 90.0
+    """Days for which one state of ten minutes is kept."""
+    days: float = 365.0
+    """Days for which one state an hour is kept, and events and series."""
+    max_bytes: int | None = None
+    """Size on disk beyond which the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store says of itself."""
+
+    bytes: int
+    """On disk."""
+    frames: int
+    events: int
+    damaged: int
+    """Blobs that were found damaged since it was opened."""
+    full: bool
+    """There was no room at the last attempt to write."""
+
+
+class Store(Protocol):
+    """Keeps frames, events and series.
+
+    append, forget and retain are called by one thread; all others may be called by any, at the same time. Moments are
+    seconds since 1970. Everything here raises StoreError where it can't be done.
     """
 
-    damaged: int
+    def append(self, batch: Batch) -> list[KeptEvent]:
+        """Write a batch and return its events with their numbers; once it returns, what was written is on disk.
 
-    def write(self, batch: Batch) -> list[int]:
-        """Write a batch; when this returns it is on the disk. Returns the ids of the events, in their order."""
-        ...
+        Raises StoreFullError where there is no room: then nothing was written.
+        """
 
-    def hosts(self) -> list[KeptHost]:
-        """Return all machines, by host id."""
-        ...
+    def hosts(self) -> list[str]:
+        """Return the ids of all machines."""
 
-    def forget(self, host_id: str) -> None:
-        """Delete a machine and all that is kept of it."""
-        ...
+    def epochs(self, host_id: str) -> list[EpochMark]:
+        """Return the epochs of a machine in their order."""
 
-    def epochs(self, host_id: str) -> list[Epoch]:
-        """Return the epochs of a machine, oldest first."""
-        ...
+    def has(self, host_id: str, order: int, seq: int) -> bool:
+        """Say whether a frame was ever kept, even if it has been thinned out since."""
 
-    def loose(self, host_id: str, begin: int, end: int, limit: int | None = None) -> list[KeptFrame]:
-        """Return frames that are not packed yet and are within begin..end, in order."""
-        ...
+    def last_of(self, host_id: str, order: int) -> StoredFrame | None:
+        """Return the frame of an epoch with the highest seq, without its state."""
 
-    def loose_of_epoch(self, host_id: str, epoch: str, first: int, last: int) -> list[KeptFrame]:
-        """Return frames of an epoch that are not packed yet, by seq."""
-        ...
+    def neighbours(self, host_id: str, order: int, seq: int) -> tuple[StoredFrame | None, StoredFrame | None]:
+        """Return the frames just before and after a place in the history, without their states."""
 
-    def last_loose_before(self, host_id: str, at: int) -> tuple[int, str, int] | None:
-        """Return (at, epoch, seq) of the last frame at or before a moment that is not packed yet."""
-        ...
+    def last_revision(self, host_id: str) -> int:
+        """Return the highest revision of a machine, 0 where there is none."""
 
-    def last_whole_before(self, host_id: str, epoch: str, seq: int) -> int | None:
-        """Return the seq of the last frame of an epoch up to seq that is whole and not packed yet."""
-        ...
+    def latest(self, host_id: str) -> PastState | None:
+        """Return the last state in the history; of a damaged end, the last that can be told."""
 
-    def block_before(self, host_id: str, at: int) -> Block | None:
-        """Return the last block that begins at or before a moment."""
-        ...
+    def state_of(self, host_id: str, order: int, seq: int) -> PastState:
+        """Return the state that a frame made; raises StateMissingError."""
 
-    def block_with(self, host_id: str, epoch: str, seq: int) -> Block | None:
-        """Return the block that holds a frame."""
-        ...
+    def state_at(self, host_id: str, moment: float) -> PastState:
+        """Return the state at a moment, exactly as it was; raises StateMissingError."""
 
-    def pack(self, host_id: str, block: Block, series: Iterable[SeriesRow]) -> None:
-        """Replace the loose frames of a block by the block, and keep the series that were made of them."""
-        ...
-
-    def stretches(self, host_id: str, begin: int, end: int) -> list[Stretch]:
-        """Return the blocks, and the loose frames one by one, that overlap begin..end, in order."""
-        ...
-
-    def block_ages(self, host_id: str) -> list[Stretch]:
-        """Return the blocks of a machine, oldest first."""
-        ...
-
-    def replace_block(self, host_id: str, begin: int, block: Block | None) -> None:
-        """Put a thinner block in the place of the one that begins there, or nothing."""
-        ...
+    def span(self, host_id: str, begin: float | None, end: float | None) -> Span:
+        """Return which moments between two there are states for."""
 
     def events(self, query: EventQuery) -> list[KeptEvent]:
         """Return events, newest first."""
-        ...
 
-    def drop_events(self, before: int, limit: int) -> int:
-        """Delete events older than a moment, at most limit of them; return how many went."""
-        ...
+    def series_names(self, host_id: str) -> list[str]:
+        """Return the names of the series of a machine."""
 
-    def series(self, host_id: str, level: int, begin: int, end: int) -> list[SeriesRow]:
-        """Return the rows of a level that overlap begin..end, in order."""
-        ...
+    def series(
+        self, host_id: str, names: Sequence[str], begin: float, end: float, step: float
+    ) -> Mapping[str, Points]:
+        """Return series between two moments in steps of at least this many seconds (0: every look)."""
 
-    def put_series(self, host_id: str, rows: Iterable[SeriesRow]) -> None:
-        """Write rows; one that begins where another of its level does replaces it."""
-        ...
+    def forget(self, host_id: str) -> None:
+        """Delete a machine and all that is kept of it."""
 
-    def drop_series(self, host_id: str, level: int, before: int) -> int:
-        """Delete the rows of a level that end before a moment; return how many went."""
-        ...
+    def retain(self, policy: Retention, now: float) -> bool:
+        """Do one small step of thinning and deleting; returns whether there is more to do."""
 
-    def size(self) -> int:
-        """Return the bytes in use on the disk."""
-        ...
-
-    def shrink(self) -> None:
-        """Give freed room back to the disk, some of it at a time."""
-        ...
+    def stats(self) -> StoreStats:
+        """Return sizes and counts."""
 
     def close(self) -> None:
-        """Close."""
-        ...
+        """Write what waits, and let go of the store."""

@@ -1,0 +1,1 @@
+"""Simulated machines, for load tests and demonstrations."""
