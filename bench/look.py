@@ -23,9 +23,8 @@ from dataclasses import dataclass
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSE = 1.0
 WARM_UP = 2
-MOST_LOOKS = 32
-"""So that each process is in one light sweep."""
-LONGEST = 45.0
+MOST_LOOKS = 18
+LONGEST = 20.0
 """Seconds for the looks of one peer at one size; at least FEWEST_LOOKS are made."""
 FEWEST_LOOKS = 5
 

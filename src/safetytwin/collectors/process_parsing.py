@@ -25,6 +25,7 @@ _STATES = {
     b"W": "running",
 }
 """The kernel's letters (fs/proc/array.c); K and W are those of Linux 2.6.33 to 3.13."""
+_NO_IO = IoCounters()
 _DELETED = " (deleted)"
 _UID = re.compile(rb"^Uid:\t(\d+)", re.MULTILINE)
 _SWAP = re.compile(rb"^VmSwap:\s*(\d+) kB", re.MULTILINE)
@@ -102,20 +103,21 @@ def parse_statm(data: bytes, page_size: int, swap: int | None) -> MemoryInfo | N
 
 def parse_io(data: bytes) -> IoCounters | None:
     """Return what an io file says; a counter it does not hold, or that no state may hold, is None; None if all are."""
-    values: dict[bytes, int | None] = {}
-    for line in data.split(b"\n"):
-        name, _, value = line.partition(b": ")
-        if value.isdigit():
-            values[name] = count(int(value[:24]))
+    words = data.split()
+    values = dict(zip(words[::2], words[1::2], strict=False))
     counters = IoCounters(
-        values.get(b"syscr"),
-        values.get(b"syscw"),
-        values.get(b"read_bytes"),
-        values.get(b"write_bytes"),
-        values.get(b"rchar"),
-        values.get(b"wchar"),
+        _number(values.get(b"syscr:")),
+        _number(values.get(b"syscw:")),
+        _number(values.get(b"read_bytes:")),
+        _number(values.get(b"write_bytes:")),
+        _number(values.get(b"rchar:")),
+        _number(values.get(b"wchar:")),
     )
-    return counters if values else None
+    return counters if counters != _NO_IO else None
+
+
+def _number(word: bytes | None) -> int | None:
+    return count(int(word)) if word is not None and word.isdigit() and len(word) < 24 else None
 
 
 def parse_status(data: bytes) -> tuple[int | None, int | None]:

@@ -121,17 +121,17 @@ def read_links(folder: str, without: Collection[int] = ()) -> list[tuple[int, st
         if is_full(error):
             raise
         return None
+    numbers = {int(name) for name in names if name.isdecimal()}.difference(without)
     links = []
-    for name in names:
-        if not name.isdecimal() or (without and int(name) in without):
-            continue
+    readlink = os.readlink
+    for number in sorted(numbers):
         try:
-            link = os.readlink(f"{folder}/{name}")
+            link = readlink(f"{folder}/{number}")
         except PermissionError:
             return None
         except OSError:
             continue
-        links.append((int(name), link if link.isascii() else text_of(os.fsencode(link))))
+        links.append((number, link if link.isascii() else text_of(os.fsencode(link))))
     return links
 
 
