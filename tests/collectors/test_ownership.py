@@ -20,7 +20,7 @@ CASES = {
     "/user.slice/user-1000.slice/user@1000.service/init.scope": "systemd/user@1000.service",
     "/user.slice/user-1000.slice/user@1000.service": "systemd/user@1000.service",
     "/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service": "systemd/user/1000/foo.service",
-    r"/user.slice/user-7.slice/user@7.service/app.slice/app-a\x2db.slice/a\x2db@1.service": r"systemd/user/7/a\x2db@1.service",
+    r"/user.slice/user-7.slice/user@7.service/app-a\x2db.slice/a\x2db@1.service": r"systemd/user/7/a\x2db@1.service",
     "/system.slice/ollama.service/delegated/worker": "systemd/ollama.service",
     "/system.slice/dbus.socket": "systemd/dbus.socket",
     "/system.slice/_cpu.service": "systemd/cpu.service",
