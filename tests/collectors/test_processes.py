@@ -249,3 +249,4 @@ def test_five_thousand_processes(tmp_path):
     second = look_again(collector, tmp_path)
     third = look_again(collector, tmp_path)
     assert all(third[pid] is second[pid] for pid in third)
+    shutil.rmtree(tmp_path)  # pytest would keep it for three runs

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 _SCRIPT = """
@@ -27,7 +28,13 @@ class Puppet:
         self.running.stdin.flush()
         answer = self.running.stdout.readline()
         assert answer, f"the process ended at: {line}"
+        while b") S " not in self._stat():  # until it waits for the next line, it may still run
+            time.sleep(0.001)
         return int(answer)
+
+    def _stat(self):
+        with open(f"/proc/{self.running.pid}/stat", "rb") as stat:
+            return stat.read()
 
     def order(self, line):
         """Have the line done by a process that will not answer any more."""
