@@ -48,9 +48,12 @@ class Observer:
 def make_observer(config: AgentConfig, host_id: str) -> Observer:
     """Return what looks, as the configuration says.
 
-    Raises ValueError where a collector of another package is unfit or a collector to leave out does not exist.
+    Raises ValueError where a collector of another package is unfit, or one to leave out does not exist.
     """
-    collectors = registrations(config.backend)
+    try:
+        collectors = registrations(config.backend)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
     names = [registration.name for registration in collectors]
     for name in config.without:
         if name not in names:

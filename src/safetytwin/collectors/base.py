@@ -1,7 +1,8 @@
 """The interface of a collector, the registry, and what a collector may say of itself.
 
 A collector is an object that lives as long as the agent: it keeps what does not change and the counters of the look
-before. It knows nothing of the agent or of bridges; of other collectors it sees no more than what they found. docs/adding-a-collector.md shows one.
+before. It knows nothing of the agent or of bridges; of other collectors it sees no more than what they found.
+docs/adding-a-collector.md shows one.
 """
 
 from collections.abc import Callable, Mapping

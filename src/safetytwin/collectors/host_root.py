@@ -25,12 +25,16 @@ class HostRoot:
         return cls(**parts, root=path, live=False)
 
 
+# Never wait for a pipe that someone put where a file should be; Windows has neither flag.
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
 def read_bytes(path: str, limit: int = 16 * 1024 * 1024) -> bytes:
     """Return what a file of /proc or /sys holds, read to its end (LXC gives short reads), at most limit bytes.
 
     Raises OSError as open and read do.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, _READ)
     try:
         chunk = os.read(descriptor, 8192)
         if len(chunk) == 0:

@@ -61,14 +61,15 @@ _PSUTIL: tuple[Registration, ...] = (
 def registrations(backend: str) -> list[Registration]:
     """Return the collectors of a backend, "proc" or "psutil", that run on this platform, other packages' last.
 
-    Raises ValueError where another package's entry point is no Registration or takes a name that is in use.
+    Raises TypeError where another package's entry point is no Registration, ValueError where it takes a name that is
+    in use.
     """
     ours = [r for r in (_PROC if backend == "proc" else _PSUTIL) if sys.platform.startswith(r.platforms)]
     names = {registration.name for registration in ours}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         theirs = point.load()
         if not isinstance(theirs, Registration):
-            raise ValueError(
+            raise TypeError(
                 f"entry point {point.value} of {ENTRY_POINT_GROUP} is no Registration; see docs/adding-a-collector.md"
             )
         if theirs.name in names:
