@@ -64,6 +64,15 @@ class StoredFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame stands in a machine's history."""
+
+    order: int
+    seq: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class KeptEvent:
     """One event with its number."""
 
@@ -173,7 +182,7 @@ class Store(Protocol):
         """
 
     def hosts(self) -> list[str]:
-        """Return the ids of all machines."""
+        """Return the ids of all machines, sorted."""
 
     def epochs(self, host_id: str) -> list[EpochMark]:
         """Return the epochs of a machine in their order."""
@@ -184,8 +193,8 @@ class Store(Protocol):
     def last_of(self, host_id: str, order: int) -> StoredFrame | None:
         """Return the frame of an epoch with the highest seq, without its state."""
 
-    def neighbours(self, host_id: str, order: int, seq: int) -> tuple[StoredFrame | None, StoredFrame | None]:
-        """Return the frames just before and after a place in the history, without their states."""
+    def neighbours(self, host_id: str, order: int, seq: int) -> tuple[Place | None, Place | None]:
+        """Return where the frames just before and after one stand that is not there yet."""
 
     def last_revision(self, host_id: str) -> int:
         """Return the highest revision of a machine, 0 where there is none."""
@@ -208,9 +217,7 @@ class Store(Protocol):
     def series_names(self, host_id: str) -> list[str]:
         """Return the names of the series of a machine."""
 
-    def series(
-        self, host_id: str, names: Sequence[str], begin: float, end: float, step: float
-    ) -> Mapping[str, Points]:
+    def series(self, host_id: str, names: Sequence[str], begin: float, end: float, step: float) -> Mapping[str, Points]:
         """Return series between two moments in steps of at least this many seconds (0: every look)."""
 
     def forget(self, host_id: str) -> None:

@@ -1,59 +1,48 @@
-"""Frames and blocks as bytes: zstd with its checksum, so that damage is seen and never shown as a state."""
+"""What is kept on disk of frames: packed, compressed, and checked before it is believed."""
 
-import threading
-from collections.abc import Sequence
+import hashlib
+from typing import Any
 
 import msgspec
 import zstandard
 
-from safetytwin.bridge.stores.base import KeptFrame
+_DIGEST = 8
+_MAX_BYTES = 1 << 30
 
-_LOOSE_LEVEL = 3
-_PACKED_LEVEL = 12
-"""A block is written once and read seldom: 60 frames that are alike compress far better together."""
-
-_frames = msgspec.msgpack.Decoder(list[KeptFrame])
-_encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
 
 
-class DamagedError(Exception):
-    """Bytes that are not what was written."""
+class DamagedBlobError(Exception):
+    """A blob is not what was written, or stands where it was not written."""
 
 
-class Blobs:
-    """Packs and unpacks; one for each thread works, for zstd's contexts must not be shared."""
+def sealed(value: Any, place: str, *, level: int = 3, like: bytes | None = None) -> bytes:
+    """Return a value as a blob that opens only at its place.
 
-    def __init__(self) -> None:
-        self._local = threading.local()
+    like is what the value resembles: the blob is much smaller, and can't be opened without it.
+    """
+    dictionary = None
+    if like is not None:
+        dictionary = zstandard.ZstdCompressionDict(like, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    compressor = zstandard.ZstdCompressor(level=level, dict_data=dictionary, write_content_size=True)
+    packed = compressor.compress(_encode(value))
+    return _digest(packed, place) + packed
 
-    def pack(self, data: bytes) -> bytes:
-        """Return data compressed, with a checksum."""
-        return self._compressor("loose", _LOOSE_LEVEL).compress(data)
 
-    def unpack(self, blob: bytes) -> bytes:
-        """Return what pack was given; raises DamagedError."""
-        decompressor: zstandard.ZstdDecompressor | None = getattr(self._local, "decompressor", None)
-        if decompressor is None:
-            decompressor = self._local.decompressor = zstandard.ZstdDecompressor()
-        try:
-            return decompressor.decompress(blob)
-        except zstandard.ZstdError as error:
-            raise DamagedError(str(error)) from error
+def opened(blob: bytes, place: str, *, like: bytes | None = None) -> Any:
+    """Return the value of a blob; raises DamagedBlobError."""
+    digest, packed = blob[:_DIGEST], blob[_DIGEST:]
+    if digest != _digest(packed, place):
+        raise DamagedBlobError(f"the checksum of {place} is wrong")
+    dictionary = None
+    if like is not None:
+        dictionary = zstandard.ZstdCompressionDict(like, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    try:
+        return _decode(zstandard.ZstdDecompressor(dict_data=dictionary).decompress(packed, max_output_size=_MAX_BYTES))
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise DamagedBlobError(f"{place}: {error}") from error
 
-    def pack_frames(self, frames: Sequence[KeptFrame]) -> bytes:
-        """Return frames as one compressed blob."""
-        return self._compressor("packed", _PACKED_LEVEL).compress(_encoder.encode(frames))
 
-    def unpack_frames(self, blob: bytes) -> list[KeptFrame]:
-        """Return what pack_frames was given; raises DamagedError."""
-        try:
-            return _frames.decode(self.unpack(blob))
-        except msgspec.MsgspecError as error:
-            raise DamagedError(str(error)) from error
-
-    def _compressor(self, name: str, level: int) -> zstandard.ZstdCompressor:
-        compressor: zstandard.ZstdCompressor | None = getattr(self._local, name, None)
-        if compressor is None:
-            compressor = zstandard.ZstdCompressor(level=level, write_checksum=True)
-            setattr(self._local, name, compressor)
-        return compressor
+def _digest(packed: bytes, place: str) -> bytes:
+    return hashlib.blake2b(place.encode() + b"\0" + packed, digest_size=_DIGEST).digest()
