@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import zstandard
 
@@ -36,15 +36,9 @@ class BridgeClient:
     """One connection to a bridge, kept open between frames."""
 
     def __init__(self, url: str, host_id: str, *, token: str | None = None, ca_file: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BridgeUrlError(
-                f"{url!r} is no bridge; write it as http://127.0.0.1:5678 or https://bridge.example:5678"
-            )
-        if parts.username or parts.password:
-            raise BridgeUrlError("a bridge's URL holds no user or password; use --token-file")
-        self._tls = _tls(ca_file) if parts.scheme == "https" else None
-        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 80)
+        parts = split_url(url)
+        self._tls = tls_context(ca_file) if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._path = f"{parts.path.rstrip('/')}/api/v1/hosts/{host_id}/frames"
         self._token = token
         self._connection: http.client.HTTPConnection | None = None
@@ -102,7 +96,22 @@ class BridgeClient:
         return answer
 
 
-def _tls(ca_file: str | None) -> ssl.SSLContext:
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a bridge's URL; raises BridgeUrlError where it can't be one."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BridgeUrlError(f"{url!r} is no bridge; write it as http://127.0.0.1:5678 or https://bridge.example:5678")
+    if parts.username or parts.password:
+        raise BridgeUrlError("a bridge's URL holds no user or password; use --token-file")
+    return parts
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return how a bridge's certificate is checked: against those in ca_file, else the system's."""
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
