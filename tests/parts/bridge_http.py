@@ -5,9 +5,11 @@ import copy
 import json
 
 import httpx
+import msgspec
 import zstandard
-from parts.memory_keeper import MemoryKeeper
 
+from parts.memory_keeper import MemoryKeeper
+from safetytwin.bridge.problems import ProblemDetails
 from safetytwin.bridge.server import BridgeOptions, BridgeThread
 
 EPOCH = "0123456789abcdef"
@@ -63,3 +65,12 @@ def change_frame(seq, change, host_id="atlas", **changes):
 def post_frames(client, frames, host_id="atlas", **headers):
     body = zstandard.ZstdCompressor().compress(json.dumps(frames).encode())
     return client.post(f"/api/v1/hosts/{host_id}/frames", content=body, headers={"Content-Encoding": "zstd"} | headers)
+
+
+def problem_of(response):
+    """Return the problem that an answer is, having seen that it is one."""
+    assert response.headers["content-type"] == "application/problem+json"
+    details = msgspec.json.decode(response.content, type=ProblemDetails)
+    assert details.status == response.status_code
+    assert details.detail
+    return details

@@ -55,7 +55,6 @@ Gpu.temperature_celsius      temperature temp
 Gpu.utilization_percent      utilization utilization_gpu gpu_utilization
 Gpu.power_watts              power power_draw
 Gpu.memory_total             memory
-Gpu.driver_version           driver
 Gpu.name                     model
 Service.name                 unit service
 Service.id                   container_id

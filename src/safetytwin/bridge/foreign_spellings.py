@@ -1,5 +1,6 @@
 """The spellings of other programs: names of fields, shapes of values; one table or one small function for each."""
 
+import math
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -69,6 +70,8 @@ def moment(value: Any) -> str | None:
         raise ValueError("no moment")  # noqa: TRY004 - one kind of error for whatever is no moment
     if value == 0:
         return None
+    if not math.isfinite(value):
+        raise ValueError("no moment")
     while value > _LATEST_SECONDS:
         value /= 1000
     written = timestamp(value)

@@ -21,6 +21,8 @@ from safetytwin.models.timestamps import timestamp
 
 _SIZES = {"_bytes": 1, "_kb": 1 << 10, "_mb": 1 << 20, "_gb": 1 << 30, "_tb": 1 << 40}
 """As psutil's and gopsutil's users divide: by 1024."""
+_AS_WRITTEN = re.compile(r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,9})?Z\Z", re.ASCII)
+"""A moment as states write it: it stays as it is, for a state of ours must not be changed by being sent."""
 _HOST_ID = re.compile(r"[^a-z0-9._-]+", re.ASCII)
 
 
@@ -229,6 +231,8 @@ def _boolean(value: Any, path: tuple[str, ...]) -> bool:
 
 
 def _moment(value: Any, path: tuple[str, ...]) -> str | None:
+    if isinstance(value, str) and _AS_WRITTEN.match(value):
+        return value
     try:
         return spellings.moment(value)
     except ValueError:

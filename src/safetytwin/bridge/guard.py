@@ -82,6 +82,7 @@ class Guard:
 
         try:
             self._check(scope)
+            scope["app"] = self  # makes starlette raise its 404 and 405 instead of answering them as plain text
             await self._inside(scope, receive, send_guarded)
         except Exception as error:
             problem = _problem_of(error)
