@@ -67,11 +67,11 @@ def test_the_same_as_psutil_says(collector, looks):
             assert (ours.cwd, ours.username, ours.uid) == (theirs.cwd(), theirs.username(), theirs.uids().real)
             assert (ours.nice, ours.num_threads) == (theirs.nice(), theirs.num_threads())
             assert abs(seconds_of(ours.create_time) - theirs.create_time()) < 0.02
+        for one_of in (one, other):
+            ours, theirs = processes[one_of.pid], psutil.Process(one_of.pid)
             assert ours.memory_info.rss == pytest.approx(theirs.memory_info().rss, rel=0.1)
             assert ours.memory_info.vms == pytest.approx(theirs.memory_info().vms, rel=0.1)
             assert ours.memory_percent == pytest.approx(theirs.memory_percent(), rel=0.1, abs=0.01)
-        for one_of in (one, other):
-            ours, theirs = processes[one_of.pid], psutil.Process(one_of.pid)
             assert ours.cmdline == theirs.cmdline()
             assert ours.num_fds == theirs.num_fds()
             assert ours.status == theirs.status() == "sleeping"

@@ -1,6 +1,7 @@
 """What is known of one process, how it is read, and the record made of it."""
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 
@@ -50,6 +51,7 @@ class Facts:
         "_statm_raw",
         "_swap",
         "base",
+        "cgroup",
         "cmdline",
         "connections",
         "cpu_percent",
@@ -63,9 +65,9 @@ class Facts:
         "memory",
         "num_fds",
         "open_files",
-        "owner",
         "pid",
         "process",
+        "service",
         "sockets",
         "stat",
         "uid",
@@ -94,7 +96,8 @@ class Facts:
         self.connections: list[Connection] | None = None
         self.environment: dict[str, str] | None = None
         self.cmdline: list[str] | None = None
-        self.owner: tuple[str | None, str | None] = (None, None)
+        self.cgroup: str | None = None
+        self.service: str | None = None
         self.cpu_percent: float | None = None
         self._read_at = time.monotonic()
         self._stat_raw = read_file(self.base + "stat")
@@ -228,8 +231,10 @@ class Facts:
     def _read_cgroup(self) -> bool:
         raw = self._read("cgroup")
         if raw != self._cgroup_raw:
-            self._cgroup_raw = raw
-            self.owner = self._machine.owner(raw) if raw is not None else (None, None)
+            if raw is None:
+                self._cgroup_raw = self.cgroup = self.service = None
+            else:
+                self._cgroup_raw, self.cgroup, self.service = self._machine.owner(raw)
         return raw is None
 
     def _read_memory(self) -> bool:
@@ -261,7 +266,7 @@ class Facts:
         if self.stat.kernel_thread:
             return
         try:
-            link = text_of(os.fsencode(os.readlink(self.base + "exe")))
+            link = sys.intern(text_of(os.fsencode(os.readlink(self.base + "exe"))))
         except OSError as error:
             self.denied = self.denied or isinstance(error, PermissionError)
             return
@@ -361,7 +366,7 @@ class Facts:
             open_files=self.open_files,
             connections=self.connections,
             environment=self.environment,
-            cgroup=self.owner[0],
-            service=self.owner[1],
+            cgroup=self.cgroup,
+            service=self.service,
             extra={"cmdline_cut": True} if self._cmdline_cut else None,
         )

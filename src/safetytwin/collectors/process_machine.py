@@ -30,15 +30,18 @@ class Machine:
         self.want_sockets = False
         self.want_open_files = False
         self.want_environment = False
-        self._owners: dict[bytes, tuple[str | None, str | None]] = {}
+        self._owners: dict[bytes, tuple[bytes, str | None, str | None]] = {}
 
-    def owner(self, cgroup: bytes) -> tuple[str | None, str | None]:
-        """Return (control group path, key of the owning unit or container) for the bytes of a cgroup file."""
+    def owner(self, cgroup: bytes) -> tuple[bytes, str | None, str | None]:
+        """Return (the bytes of a cgroup file, control group path, key of the owning unit or container).
+
+        For equal bytes these are the same objects, so that the processes of a group share them.
+        """
         known = self._owners.get(cgroup)
         if known is None:
             if len(self._owners) > 4096:
                 self._owners.clear()
             text = text_of(cgroup)
             owner = owner_of(text)
-            known = self._owners[cgroup] = (cgroup_path(text), owner.key if owner is not None else None)
+            known = self._owners[cgroup] = (cgroup, cgroup_path(text), owner.key if owner is not None else None)
         return known

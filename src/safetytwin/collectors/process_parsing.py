@@ -43,7 +43,7 @@ class Stat(NamedTuple):
     nice: int
     threads: int
     start_ticks: int
-    fingerprint: tuple[bytes, ...]
+    fingerprint: bytes
     """Changes with exec: the name and where stack and arguments lie, which address randomisation draws anew.
 
     Without permission these addresses read 0: then the name and the virtual size.
@@ -72,7 +72,7 @@ def parse_stat(data: bytes) -> Stat | None:
             int(fields[16]),
             int(fields[17]),
             int(fields[19]),
-            (comm, fields[23], fields[25], *fields[45:48]) if fields[25] != b"0" else (comm, fields[20]),
+            b" ".join((comm, fields[23], fields[25], *fields[45:48]) if fields[25] != b"0" else (comm, fields[20])),
         )
     except (ValueError, IndexError):
         return None

@@ -7,6 +7,7 @@ answers ESRCH, and never reads a process that was given the same pid.
 import errno
 import os
 import resource
+import sys
 from collections.abc import Collection
 
 from safetytwin.collectors.host_root import text_of
@@ -104,7 +105,7 @@ def read_file(path: str, limit: int = 1 << 20) -> bytes:
 def link_or_none(path: str) -> str | None:
     """Return what a link of /proc points to, None where there is nothing or it may not be read."""
     try:
-        return text_of(os.fsencode(os.readlink(path)))
+        return sys.intern(text_of(os.fsencode(os.readlink(path))))  # processes have few folders between them
     except OSError:
         return None
 
