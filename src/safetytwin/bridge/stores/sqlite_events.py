@@ -17,7 +17,8 @@ def write_event(connection: sqlite3.Connection, host_id: str, host: int, event: 
     """Insert an event and return it with its number."""
     details = None if event.details is None else msgspec.json.encode(event.details).decode()
     cursor = connection.execute(
-        "INSERT INTO event (host, at, kind, severity, subject, text, details, count, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO event (host, at, kind, severity, subject, text, details, count, last_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             host,
             seconds_of(event.at),

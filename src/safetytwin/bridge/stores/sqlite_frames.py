@@ -172,8 +172,8 @@ def write_segment(
     place = _segment_place(host, first.order, first.seq, last_seq, first.at)
     blob = sealed(packed, place, level=_LEVEL, like=None if anchor is None else anchor[1])
     connection.execute(
-        "INSERT INTO segment (host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, spacing, "
-        "gaps, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO segment (host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, "
+        "spacing, gaps, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             host,
             first.order,
@@ -199,7 +199,7 @@ def gaps_between(moments: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def seal(connection: sqlite3.Connection, host_id: str, host: int) -> list[StoredFrame]:
-    """Make segments of a machine's rows, all but the last keyframe of each run and what follows it; return what was sealed.
+    """Make segments of all rows but the last keyframe of each run and what follows it; return what was sealed.
 
     What can't be folded, after a damaged row, is dropped.
     """

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -96,7 +97,8 @@ class History:
         """Return where the frames just before and after one stand."""
         before = [
             self._one(
-                "SELECT ord, seq, at FROM frame WHERE host = ? AND (ord, seq) < (?, ?) ORDER BY ord DESC, seq DESC LIMIT 1",
+                "SELECT ord, seq, at FROM frame WHERE host = ? AND (ord, seq) < (?, ?) "
+                "ORDER BY ord DESC, seq DESC LIMIT 1",
                 order,
                 seq,
             ),
@@ -204,7 +206,7 @@ def _thinned(frame: StoredFrame) -> tuple[bytes, list[bytes]]:
 def _breaks(pieces: Sequence[tuple[float, float, int, Any]]) -> list[tuple[float, float]]:
     """Return the gaps between pieces of history, by how far apart looks are before each."""
     found = []
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         usual = (before[1] - before[0]) / (before[2] - 1) if before[2] > 1 else 0.0
         if after[0] - before[1] > max(SILENCE, 3 * usual):
             found.append((before[1], after[0]))

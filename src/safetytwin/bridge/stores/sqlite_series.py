@@ -165,7 +165,8 @@ def _looks(
     connection: sqlite3.Connection, host: int, names: Sequence[str], begin: float, end: float
 ) -> Iterator[tuple[str, float, _Bucket]]:
     for start, blob in connection.execute(
-        "SELECT first_at, blob FROM series WHERE host = ? AND step = 0 AND first_at <= ? AND last_at >= ? ORDER BY first_at",
+        "SELECT first_at, blob FROM series WHERE host = ? AND step = 0 AND first_at <= ? AND last_at >= ? "
+        "ORDER BY first_at",
         (host, end, begin),
     ):
         try:
@@ -184,7 +185,8 @@ def _rolled(
     connection: sqlite3.Connection, host: int, step: int, names: Sequence[str], begin: float, end: float
 ) -> Iterator[tuple[str, float, _Bucket]]:
     for start, blob in connection.execute(
-        "SELECT first_at, blob FROM series WHERE host = ? AND step = ? AND first_at <= ? AND last_at >= ? ORDER BY first_at",
+        "SELECT first_at, blob FROM series WHERE host = ? AND step = ? AND first_at <= ? AND last_at >= ? "
+        "ORDER BY first_at",
         (host, step, end, begin),
     ):
         try:
