@@ -1,8 +1,8 @@
 """Who may do what where tokens are asked for."""
 
 import pytest
-from parts.bridge_http import bare_state, full_frame, post_frames, problem_of, running
 
+from parts.bridge_http import bare_state, full_frame, post_frames, problem_of, running
 from safetytwin.bridge.auth import TokenStore
 
 

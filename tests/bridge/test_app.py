@@ -4,6 +4,7 @@ import json
 import msgspec
 import pytest
 import zstandard
+
 from parts.bridge_http import bare_state, change_frame, full_frame, post_frames, problem_of, running
 
 

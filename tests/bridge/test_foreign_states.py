@@ -6,10 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+
 from parts.bridge_http import bare_state, problem_of, running
 from parts.states import json_values, states
-
 from safetytwin.bridge.foreign_names import ALIASES
 from safetytwin.bridge.foreign_spellings import moment
 from safetytwin.bridge.foreign_states import ForeignStateError, understand

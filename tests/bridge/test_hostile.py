@@ -6,8 +6,8 @@ import time
 
 import pytest
 import zstandard
-from parts.bridge_http import bare_state, change_frame, full_frame, post_frames, problem_of, running
 
+from parts.bridge_http import bare_state, change_frame, full_frame, post_frames, problem_of, running
 from safetytwin.bridge.limits import MIB, Limits
 
 

@@ -2,8 +2,8 @@ import math
 import re
 
 import pytest
-from parts.bridge_http import full_frame, post_frames, running
 
+from parts.bridge_http import full_frame, post_frames, running
 from safetytwin.bridge.metrics import Counter, Exposition, Histogram
 
 # https://prometheus.io/docs/instrumenting/exposition_formats/

@@ -11,8 +11,8 @@ import time
 
 import httpx
 import pytest
-from parts.bridge_http import full_frame, memory_keeper, post_frames, running
 
+from parts.bridge_http import full_frame, memory_keeper, post_frames, running
 from safetytwin.bridge.auth import TokenStore
 from safetytwin.bridge.server import BridgeError, BridgeOptions, BridgeThread, run_bridge
 

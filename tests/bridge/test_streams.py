@@ -4,8 +4,8 @@ import threading
 
 import httpx
 import pytest
-from parts.bridge_http import change_frame, full_frame, post_frames, running
 
+from parts.bridge_http import change_frame, full_frame, post_frames, running
 from safetytwin.bridge import streams as module
 from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.streams import QUEUE_LENGTH, Message, Streams

@@ -1,5 +1,7 @@
 """A keeper of twins in memory, for tests of the HTTP side alone: no history, no disk, nothing that can fail."""
 
+import asyncio
+
 import msgspec
 
 from safetytwin.bridge.keeper import Seen
@@ -128,6 +130,9 @@ class MemoryKeeper:
 
     def write_metrics(self, page):
         page.gauge("safetytwin_bridge_hosts", "Machines, by status.", {(("status", "live"),): len(self.hosts_by_id)})
+
+    async def run(self):
+        await asyncio.Event().wait()
 
     def _host(self, host_id):
         host = self.hosts_by_id.get(host_id)

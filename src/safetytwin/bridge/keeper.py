@@ -98,3 +98,6 @@ class Keeper(Protocol):
 
     def write_metrics(self, page: Exposition) -> None:
         """Write what this knows of itself: machines by status, twins, bytes, queue."""
+
+    async def run(self) -> None:
+        """Look after what time brings (silence, old history), until cancelled."""

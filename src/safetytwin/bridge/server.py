@@ -1,5 +1,6 @@
 """Running a bridge: what it needs is seen to first, then it serves until it is told to end."""
 
+import asyncio
 import contextlib
 import errno
 import fcntl
@@ -29,7 +30,9 @@ from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.routes import ENDPOINTS
 from safetytwin.bridge.routes.live import publish
 from safetytwin.bridge.routes.page import page_routes
+from safetytwin.bridge.stores.base import StoreError
 from safetytwin.bridge.streams import Streams
+from safetytwin.bridge.twin_keeper import sqlite_keeper
 
 _LOG = logging.getLogger(__name__)
 _LOCK = "bridge.lock"
@@ -48,7 +51,7 @@ class BridgeOptions:
     """How a bridge is run."""
 
     data_dir: Path
-    keep: Callable[[Path, Publish], contextlib.AbstractContextManager[Keeper]]
+    keep: Callable[[Path, Publish], contextlib.AbstractContextManager[Keeper]] = sqlite_keeper
     """Opens the part that keeps the twins."""
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -136,6 +139,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._bridge = bridge
         self._ready = ready
+        self._housekeeping: asyncio.Task[None]
 
     def run_with_signals(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT; a second one does not wait for answers in flight."""
@@ -157,11 +161,14 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._housekeeping = asyncio.create_task(self._bridge.keeper.run())
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._bridge.streams.close()
         await super().shutdown(sockets)
+        self._housekeeping.cancel()
+        await asyncio.wait([self._housekeeping])
 
 
 @contextlib.contextmanager
@@ -174,7 +181,10 @@ def _prepared(options: BridgeOptions) -> Iterator[tuple[_Server, socket.socket]]
         limits = replace(options.limits, connections=_connections(options.limits.connections))
         open_door = _is_loopback(options.host) and not options.behind_proxy and not options.require_tokens
         streams = Streams(limits.streams, limits.streams_per_client)
-        keeper = stack.enter_context(options.keep(options.data_dir, functools.partial(publish, streams)))
+        try:
+            keeper = stack.enter_context(options.keep(options.data_dir, functools.partial(publish, streams)))
+        except StoreError as error:
+            raise BridgeError(str(error)) from None
         bridge = Bridge(
             Door(
                 allowed_names(options.host, options.allow_hosts),

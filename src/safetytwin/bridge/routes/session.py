@@ -32,7 +32,9 @@ async def sign_in(bridge: "Bridge", call: Call) -> Response:
         return response
     token = bridge.checked(given.token)
     if token is None or token.kind != "person":
-        raise Problem(401, "That is no person's token of this bridge. Make one: safetytwin bridge token create --person")
+        raise Problem(
+            401, "That is no person's token of this bridge. Make one: safetytwin bridge token create --person"
+        )
     response.set_cookie(
         COOKIE,
         given.token,

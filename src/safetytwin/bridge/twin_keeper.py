@@ -1,0 +1,329 @@
+"""Keeps twins for the HTTP side: one thread writes, any thread reads, the event loop is told what is new.
+
+Requests that arrive while the writer is busy are taken together with one write to the disk, so that the cost of a
+sync is shared by as many machines as wait for it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetytwin.bridge.ingest import (
+    Accepted,
+    IdentityConflictError,
+    Ingest,
+    InvalidFrameError,
+    NeedFullError,
+    Publication,
+    RefusedError,
+    Request,
+)
+from safetytwin.bridge.keeper import Publish, Seen
+from safetytwin.bridge.metrics import Exposition, Labels
+from safetytwin.bridge.problems import Problem, too_busy
+from safetytwin.bridge.routes.answers import (
+    AiHosts,
+    Difference,
+    EventList,
+    HostList,
+    HostRow,
+    Moments,
+    SeriesNames,
+    SeriesSet,
+    Taken,
+    Updated,
+)
+from safetytwin.bridge.series import unit_of
+from safetytwin.bridge.stores.base import Retention, StateMissingError, Store, StoreError, StoreFullError
+from safetytwin.bridge.stores.sqlite import SqliteStore
+from safetytwin.bridge.summary import summary_of
+from safetytwin.bridge.twin_views import ai_of, difference_of, event_list, moments_of, series_set, stored_events
+from safetytwin.bridge.twins import Host
+from safetytwin.models.change import Frame
+from safetytwin.models.system_state import SystemState
+from safetytwin.models.timestamps import timestamp
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_TOGETHER = 64
+"""Requests that are taken together at most."""
+_WAITING = 2000
+"""Requests that may wait for the writer; more are told to come back."""
+_SILENCE_EVERY = 5.0
+_RETAIN_EVERY = 60.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    answer: asyncio.Future[Accepted]
+
+
+class TwinKeeper:
+    """The twins of one bridge, in memory and in a store."""
+
+    def __init__(self, store: Store, publish: Publish, retention: Retention) -> None:
+        self._store = store
+        self._publish = publish
+        self._retention = retention
+        self._told: list[Publication] = []
+        self._ingest = Ingest(store, self._told.append)
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._readers = ThreadPoolExecutor(4, "reader")
+        self._queue: list[_Waiting] = []
+        self._draining: asyncio.Task[None] | None = None
+
+    async def take(self, host_id: str, frames: Sequence[Frame], received_at: float) -> Taken:
+        """Apply frames of one machine; returns when they are on disk."""
+        done = await self._submit(Request(host_id, frames, received_at))
+        return Taken(done.accepted, done.duplicates, done.epoch, done.seq, done.revision)
+
+    async def update(self, state: SystemState, received_at: float) -> Updated:
+        """Apply a whole state that came without a frame."""
+        done = await self._submit(Request(state.host_id, (), received_at, state))
+        return Updated(
+            "updated" if done.accepted else "no_changes",
+            state.host_id,
+            f"{state.host_id}@{done.revision}",
+            done.revision,
+            done.changes if done.accepted else None,
+        )
+
+    async def forget(self, host_id: str) -> None:
+        """Forget a machine and its history."""
+        self._host(host_id)
+        await self._write(self._ingest.forget, host_id)
+
+    async def hosts(self, limit: int, cursor: str | None) -> HostList:
+        """Return a page of machines."""
+        names = sorted(name for name in list(self._ingest.hosts) if cursor is None or name > cursor)
+        page = [self.row(name) for name in names[:limit]]
+        return HostList(page, names[limit - 1] if len(names) > limit else None)
+
+    async def state(self, host_id: str, at: float | None) -> Seen:
+        """Return a machine's state at a moment, or now."""
+        if at is None:
+            return self.now(host_id)
+        self._host(host_id)
+        past = await self._read(self._store.state_at, host_id, at)
+        return Seen(past.state, past.frame.revision, past.frame.at, past.frame.observed_at)
+
+    async def difference(self, host_id: str, begin: float, end: float | None, *, everything: bool) -> Difference:
+        """Return what changed between two moments."""
+        self._host(host_id)
+        until = time.time() if end is None else end
+        return await self._read(difference_of, self._store, host_id, begin, until, everything)
+
+    async def events(
+        self,
+        host_id: str | None,
+        begin: float | None,
+        end: float | None,
+        kinds: Sequence[str],
+        subject: str | None,
+        limit: int,
+        cursor: str | None,
+    ) -> EventList:
+        """Return a page of events."""
+        if host_id is not None:
+            self._host(host_id)
+        return await self._read(event_list, self._store, host_id, begin, end, kinds, subject, limit, cursor)
+
+    async def series(
+        self, host_id: str, names: Sequence[str], begin: float | None, end: float | None, points: int
+    ) -> SeriesSet:
+        """Return gauges over time; left out, the span is the last hour."""
+        self._host(host_id)
+        until = time.time() if end is None else end
+        return await self._read(
+            series_set, self._store, host_id, names, until - 3600 if begin is None else begin, until, points
+        )
+
+    async def series_names(self, host_id: str) -> SeriesNames:
+        """Return which series a machine has."""
+        self._host(host_id)
+        names = await self._read(self._store.series_names, host_id)
+        return SeriesNames({name: unit_of(name) for name in names})
+
+    async def moments(self, host_id: str, begin: float | None, end: float | None) -> Moments:
+        """Return which moments of a machine there are states for."""
+        self._host(host_id)
+        return moments_of(await self._read(self._store.span, host_id, begin, end))
+
+    async def ai(self) -> AiHosts:
+        """Return the AI workloads and models of all machines."""
+        hosts = sorted(self._ingest.hosts.copy().values(), key=lambda host: host.host_id)
+        return AiHosts([ai_of(host) for host in hosts])
+
+    def now(self, host_id: str) -> Seen:
+        """Return a machine's state now, in one step of the event loop."""
+        host = self._host(host_id)
+        return Seen(host.twin.canonical_bytes(), host.revision, host.at, host.observed_at)
+
+    def row(self, host_id: str) -> HostRow:
+        """Return a machine's row now, in one step of the event loop."""
+        return _row(self._host(host_id))
+
+    def rows(self) -> list[HostRow]:
+        """Return the rows of all machines now, in one step of the event loop."""
+        return [_row(host) for host in list(self._ingest.hosts.values())]
+
+    def write_metrics(self, page: Exposition) -> None:
+        """Write what this knows of itself."""
+        now = time.time()
+        hosts = list(self._ingest.hosts.values())
+        statuses = dict.fromkeys(("live", "silent", "conflict"), 0)
+        for host in hosts:
+            statuses[host.status(now)] += 1
+        by_status: dict[Labels, float] = {(("status", status),): count for status, count in statuses.items()}
+        page.gauge("safetytwin_bridge_hosts", "Machines, by status.", by_status)
+        page.gauge("safetytwin_bridge_queue", "Requests that wait for the writer.", len(self._queue))
+        stats = self._store.stats()
+        page.gauge("safetytwin_bridge_store_bytes", "Bytes of the store on disk.", stats.bytes)
+        page.gauge("safetytwin_bridge_store_frames", "Frames kept.", stats.frames)
+        page.gauge("safetytwin_bridge_store_events", "Events kept.", stats.events)
+        page.gauge("safetytwin_bridge_store_full", "1 where the disk had no room at the last write.", int(stats.full))
+        page.counter("safetytwin_bridge_store_damaged_total", "Blobs found damaged.", stats.damaged)
+        page.counter(
+            "safetytwin_bridge_unplaceable_total", "Late frames that could not be kept.", self._ingest.unplaceable
+        )
+
+    async def run(self) -> None:
+        """Look after silent machines and old history, until cancelled."""
+        retained = time.monotonic()
+        while True:
+            await asyncio.sleep(_SILENCE_EVERY)
+            try:
+                await self._write(self._ingest.check_silence, time.time())
+                if time.monotonic() - retained >= _RETAIN_EVERY:
+                    retained = time.monotonic()
+                    # The writer takes its work in turn: frames that wait go between two steps.
+                    while await self._write(self._store.retain, self._retention, time.time()):
+                        pass
+            except Problem as problem:
+                _LOG.warning("%s", problem)
+
+    def close(self) -> None:
+        """Write what waits and let go of the store."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        with contextlib.suppress(StoreFullError):
+            self._ingest.flush()
+        self._store.close()
+
+    async def _submit(self, request: Request) -> Accepted:
+        if len(self._queue) >= _WAITING:
+            raise too_busy("More frames wait to be written than can be soon.", 5)
+        answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(request, answer))
+        if self._draining is None or self._draining.done():
+            self._draining = asyncio.create_task(self._drain())
+        return await answer
+
+    async def _drain(self) -> None:
+        """Take what waits, some together, until nothing does."""
+        while self._queue:
+            together = _one_of_each_host(self._queue, _TOGETHER)
+            requests = [waiting.request for waiting in together]
+            answers: Sequence[Accepted | Exception]
+            try:
+                answers = await self._write(self._ingest.accept_all, requests)
+            except Exception as error:
+                answers = [error] * len(together)
+            for waiting, answer in zip(together, answers, strict=True):
+                if waiting.answer.done():  # the client has gone
+                    continue
+                if isinstance(answer, Accepted):
+                    waiting.answer.set_result(answer)
+                else:
+                    waiting.answer.set_exception(_problem_of(answer))
+
+    async def _write(self, call: Callable[..., T], *arguments: Any) -> T:
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._writer, call, *arguments)
+        except (StoreError, RefusedError) as error:
+            raise _problem_of(error) from error
+        told, self._told[:] = list(self._told), []
+        for publication in told:
+            host = publication.host
+            self._publish(
+                _row(host),
+                publication.change,
+                stored_events(publication.events),
+                host.twin.canonical_bytes,
+            )
+        return result
+
+    async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, call, *arguments)
+        except StoreError as error:
+            raise _problem_of(error) from error
+
+    def _host(self, host_id: str) -> Host:
+        host = self._ingest.hosts.get(host_id)
+        if host is None:
+            raise Problem(404, f"There is no machine {host_id!r} here. /api/v1/hosts lists those that are.")
+        return host
+
+
+@contextlib.contextmanager
+def sqlite_keeper(data_dir: Path, publish: Publish, retention: Retention | None = None) -> Iterator[TwinKeeper]:
+    """Keep twins in a SQLite store within the data directory; raises StoreError where it can't be opened."""
+    keeper = TwinKeeper(SqliteStore(data_dir), publish, retention or Retention())
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+
+
+def _row(host: Host) -> HostRow:
+    return HostRow(
+        host.host_id,
+        host.hostname,
+        host.revision,
+        host.observed_at,
+        timestamp(host.received_at) or "",
+        host.status(time.time()),  # type: ignore[arg-type]  # one of the three
+        summary_of(host.twin, host.services),
+    )
+
+
+def _one_of_each_host(queue: list[_Waiting], most: int) -> list[_Waiting]:
+    """Take the first request of each machine off the queue, the order within a machine kept."""
+    taken: list[_Waiting] = []
+    hosts: set[str] = set()
+    left: list[_Waiting] = []
+    for waiting in queue:
+        if len(taken) < most and waiting.request.host_id not in hosts:
+            taken.append(waiting)
+        else:
+            left.append(waiting)
+        hosts.add(waiting.request.host_id)
+    queue[:] = left
+    return taken
+
+
+def _problem_of(error: Exception) -> Exception:
+    """Return what the protocol answers to an error; what is no expected error stays what it is."""
+    text = str(error)
+    if isinstance(error, NeedFullError):
+        return Problem(409, text, need="full")
+    if isinstance(error, IdentityConflictError):
+        return Problem(409, text, need="identity")
+    if isinstance(error, InvalidFrameError):
+        return Problem(422, text, field=f"$[{error.index}]")
+    if isinstance(error, StoreFullError):
+        return Problem(507, text)
+    if isinstance(error, StateMissingError):
+        return Problem(404, text)
+    if isinstance(error, StoreError):
+        return too_busy(text, 30)
+    return error
