@@ -28,6 +28,9 @@ _HINT = (
     "run as root or give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see every process, "
     "with its executable, folder, I/O and sockets"
 )
+_HINT_TO_ROOT = (
+    "the kernel guards them even from root: another user namespace or a security module"
+)
 
 
 class ProcessesCollector:
@@ -255,7 +258,7 @@ class ProcessesCollector:
         denied = sum(process.denied for process in self._tracked.values())
         if denied:
             look.notes.append(f"restricted: {denied} of {len(names)} processes show only a part of themselves")
-            look.hint = _HINT
+            look.hint = _HINT_TO_ROOT if os.geteuid() == 0 else _HINT
         if "1" not in names:
             hidepid = _hidepid(look.root.proc)
             if hidepid is not None:
