@@ -71,4 +71,9 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
         )
     for number, script in enumerate(migrations[version:], version + 1):
         # sqlite3 knows no parameters in a PRAGMA; number is counted here.
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
