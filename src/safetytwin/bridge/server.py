@@ -102,6 +102,11 @@ class BridgeThread:
             raise self._error
         return self.url
 
+    @property
+    def running(self) -> bool:
+        """Whether it still serves."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Answer what is in flight, flush, end; harmless where it has ended."""
         if self._server is not None:
