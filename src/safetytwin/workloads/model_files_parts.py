@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +17,12 @@ _MAX_PARTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder of a model file: its path, and how a file in it is read as part of a model or as small JSON."""
+    """The folder of a model file: its path, and how a file in it is read, as small JSON, and measured."""
 
     path: str
     part: Callable[[str], Part | None]
     json: Callable[[str], Any]
+    size: Callable[[str], int | None]
 
 
 def whole_model(first: Part, path: str | None, folder: Folder | None) -> ModelHeader:
@@ -36,19 +37,34 @@ def whole_model(first: Part, path: str | None, folder: Folder | None) -> ModelHe
                 missing.append(name)
             else:
                 parts[place] = part
-    elif first.count > 1:
-        missing.append(f"all parts but {first.number} of {first.count}")
+        if first.count > len(parts) + len(missing):
+            missing.append(f"all but part {first.number} of {first.count}")
     header = _merged(sorted(parts.items()) or [("", first)], missing)
+    if first.count > max(len(parts), 1):
+        header = replace(header, parameters=None)
+    if folder is not None and first.companions:
+        header = _with_companions(header, first.companions, folder)
     if folder is not None and header.format in {"safetensors", "pytorch"}:
-        header = described(header, first_packed(parts or {"": first}), folder.json)
+        header = described(header, _summed(part.packed for part in (parts.values() or [first])), folder.json)
     return replace(
         header, parameters=within_state(header.parameters), context_length=within_state(header.context_length)
     )
 
 
-def first_packed(parts: Mapping[str, Part]) -> Mapping[str, int]:
-    """Return the elements that hold several parameters each, of all parts, by type."""
-    return _summed(part.packed for part in parts.values())
+def _with_companions(header: ModelHeader, names: tuple[str, ...], folder: Folder) -> ModelHeader:
+    sizes = {name: folder.size(name) if os.path.basename(name) == name else None for name in names}
+    missing = [name for name, size in sizes.items() if size is None]
+    there = {name: size for name, size in sizes.items() if size is not None}
+    return replace(
+        header,
+        size=header.size + sum(there.values()),
+        problem=header.problem or (f"files are missing: {_some(missing)}" if missing else None),
+        files=(*header.files, *(os.path.join(folder.path, name) for name in there)),
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _names_of_parts(name: str) -> list[str]:
@@ -68,8 +84,7 @@ def _merged(parts: list[tuple[str, Part]], missing: list[str]) -> ModelHeader:
         if part.header.problem
     ]
     if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        problems.append(f"parts are missing: {shown}")
+        problems.append(f"parts are missing: {_some(missing)}")
     return replace(
         leading,
         size=sum(part.header.size for _, part in parts),
@@ -80,7 +95,7 @@ def _merged(parts: list[tuple[str, Part]], missing: list[str]) -> ModelHeader:
     )
 
 
-def _summed(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for each in counts:
         for name, number in each.items():

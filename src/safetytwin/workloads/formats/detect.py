@@ -1,10 +1,21 @@
 """Which format a file has, by its first bytes alone; its name has no say."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from safetytwin.workloads.formats import gguf, safetensors
+from safetytwin.workloads.formats import (
+    ctranslate2,
+    ggml,
+    gguf,
+    hdf5,
+    onnx,
+    pytorch,
+    safetensors,
+    tflite,
+    zipped,
+)
 from safetytwin.workloads.formats.header import HeaderError, ModelHeader, Part
 from safetytwin.workloads.formats.source import HeaderSource
 
@@ -37,7 +48,15 @@ def small_json(source: HeaderSource) -> Any:
         return None
 
 
-_FORMATS = (
-    ("gguf", lambda start, _: start[:4] == gguf.MAGIC, gguf.parse),
+_FORMATS: tuple[tuple[str, Callable[[bytes, int], bool], Callable[[HeaderSource], Part | None]], ...] = (
+    ("gguf", gguf.matches, gguf.parse),
     ("safetensors", safetensors.matches, safetensors.parse),
+    ("ggml", ggml.matches, ggml.parse),
+    ("pytorch", zipped.matches, zipped.parse),
+    ("pytorch", pytorch.matches_legacy, pytorch.parse_legacy),
+    ("pytorch", pytorch.matches_pickle, pytorch.parse_pickle),
+    ("hdf5", hdf5.matches, hdf5.parse),
+    ("tflite", tflite.matches, tflite.parse),
+    ("ctranslate2", ctranslate2.matches, ctranslate2.parse),
+    ("onnx", onnx.matches, onnx.parse),
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from safetytwin.workloads.formats.ggml_types import FILE_TYPES, TENSOR_TYPES
-from safetytwin.workloads.formats.header import HeaderError, ModelHeader, Part, majority, text_of
+from safetytwin.workloads.formats.header import UNKNOWN, HeaderError, ModelHeader, Part, majority, text_of
 from safetytwin.workloads.formats.source import Cursor, HeaderSource
 
 MAGIC = b"GGUF"
@@ -12,7 +12,7 @@ MAX_TENSORS = 1_000_000
 MAX_DIMENSIONS = 8
 _MAX_KEY = 65_535
 _STRING, _ARRAY = 8, 9
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_INTEGERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 10: "Q", 11: "q"}
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _NESTED = 4
 """How deep arrays of arrays may go."""
@@ -23,6 +23,12 @@ class _Tensors:
     elements: dict[str, int] = field(default_factory=dict)
     end: int = 0
     """Bytes from the start of the data to the end of the last tensor of a known type."""
+
+
+def matches(start: bytes, size: int) -> bool:
+    """Return whether a file that begins with start is GGUF."""
+    del size
+    return start.startswith(MAGIC)
 
 
 def parse(source: HeaderSource) -> Part | None:
@@ -40,10 +46,10 @@ def parse(source: HeaderSource) -> Part | None:
         raise HeaderError(f"claims {key_count} keys; at most {MAX_KEYS} are read")
     if tensor_count > MAX_TENSORS:
         raise HeaderError(f"claims {tensor_count} tensors; at most {MAX_TENSORS} are read")
-    facts = _facts(cursor, source, key_count, length)
+    facts = _facts(cursor, key_count, length)
     if facts.get("general.type") == "imatrix" or facts.get("general.architecture") == "imatrix":
         return None
-    tensors = _tensors(cursor, source, tensor_count, length)
+    tensors = _tensors(cursor, tensor_count, length)
     alignment = facts.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
         raise HeaderError(f"its alignment of {alignment} is no alignment")
@@ -51,24 +57,22 @@ def parse(source: HeaderSource) -> Part | None:
     return _part(facts, tensors, source.size, end)
 
 
-def _facts(cursor: Cursor, source: HeaderSource, count: int, length: str) -> dict[str, int | str]:
+def _facts(cursor: Cursor, count: int, length: str) -> dict[str, int | str]:
     facts: dict[str, int | str] = {}
-    for number in range(count):
-        if number % 1024 == 0:
-            source.check_time()
+    for _ in range(count):
         size = cursor.number(length)
         if size > _MAX_KEY:
             raise HeaderError(f"a key of {size} bytes; at most {_MAX_KEY} are allowed")
         key, kind = text_of(cursor.take(size)), cursor.number("I")
         wanted = key.startswith(("general.", "split.", "clip.", "adapter.")) or key.endswith(".context_length")
         if not wanted:
-            _skip(cursor, source, kind, length, _NESTED)
+            _skip(cursor, kind, length, _NESTED)
         elif kind == _STRING:
             facts[key] = _string(cursor, length)
-        elif kind in _SCALARS:
-            facts[key] = cursor.number(_SCALARS[kind])
+        elif kind in _INTEGERS:
+            facts[key] = cursor.number(_INTEGERS[kind])
         else:
-            _skip(cursor, source, kind, length, _NESTED)
+            _skip(cursor, kind, length, _NESTED)
     return facts
 
 
@@ -80,7 +84,7 @@ def _string(cursor: Cursor, length: str) -> str:
     return text
 
 
-def _skip(cursor: Cursor, source: HeaderSource, kind: int, length: str, depth: int) -> None:
+def _skip(cursor: Cursor, kind: int, length: str, depth: int) -> None:
     if kind in _WIDTHS:
         cursor.skip(_WIDTHS[kind])
     elif kind == _STRING:
@@ -95,18 +99,15 @@ def _skip(cursor: Cursor, source: HeaderSource, kind: int, length: str, depth: i
             if count > MAX_KEYS:
                 raise HeaderError(f"an array of {count} arrays; at most {MAX_KEYS} are read")
             for _ in range(count):
-                source.check_time()
-                _skip(cursor, source, inner, length, depth - 1)
+                _skip(cursor, inner, length, depth - 1)
     else:
         raise HeaderError(f"a value of type {kind}, which GGUF does not have" if depth else "arrays too deep in arrays")
 
 
-def _tensors(cursor: Cursor, source: HeaderSource, count: int, length: str) -> _Tensors:
+def _tensors(cursor: Cursor, count: int, length: str) -> _Tensors:
     found = _Tensors()
     elements = found.elements
-    for number in range(count):
-        if number % 1024 == 0:
-            source.check_time()
+    for _ in range(count):
         size = cursor.number(length)
         if size > _MAX_KEY:
             raise HeaderError(f"a tensor's name of {size} bytes; at most {_MAX_KEY} are read")
@@ -118,7 +119,7 @@ def _tensors(cursor: Cursor, source: HeaderSource, count: int, length: str) -> _
         for extent in cursor.numbers(length, dimensions):
             product *= extent
         kind, offset = cursor.number("I"), cursor.number("Q")
-        name, block, width = TENSOR_TYPES.get(kind, (f"type {kind}", 0, 0))
+        name, block, width = TENSOR_TYPES.get(kind, (UNKNOWN, 0, 0))
         elements[name] = elements.get(name, 0) + product
         if block:
             found.end = max(found.end, offset + -(-product // block) * width)

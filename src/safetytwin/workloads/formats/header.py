@@ -7,6 +7,10 @@ MAX_TEXT = 256
 """Longest name or architecture that is kept, in characters."""
 
 
+UNKNOWN = "unknown"
+"""The type of elements whose type is not known; never shown."""
+
+
 class HeaderError(ValueError):
     """The file is of this format, and something in it is wrong; the text says what."""
 
@@ -48,6 +52,8 @@ class Part:
     """Number of elements by the format's name of their type."""
     packed: Mapping[str, int] = field(default_factory=dict)
     """Those of elements that hold several quantised parameters each, by type."""
+    companions: tuple[str, ...] = ()
+    """Names of files in the same folder that hold its weights."""
 
 
 def text_of(data: bytes) -> str:
@@ -56,5 +62,6 @@ def text_of(data: bytes) -> str:
 
 
 def majority(elements: Mapping[str, int]) -> str | None:
-    """Return the type that most elements have, None where there are none."""
-    return max(elements, key=lambda name: elements[name]) if elements else None
+    """Return the type that most elements have, None where there are none or it is not known."""
+    most = max(elements, key=lambda name: elements[name], default=UNKNOWN)
+    return None if most == UNKNOWN else most

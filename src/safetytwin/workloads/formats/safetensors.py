@@ -1,6 +1,7 @@
 """safetensors: a length, JSON that says where each tensor lies, the tensors (huggingface/safetensors, Format)."""
 
 import math
+import re
 
 import msgspec
 
@@ -12,10 +13,14 @@ _MAX_HEADER = 100_000_000
 _READ_HEADER = 16 * 1024 * 1024
 """What is read at most; decoding takes ten times its memory. A hundred thousand tensors take 10 MB."""
 _MAX_DIMENSIONS = 8
+_MAX_TYPES = 64
 _PACKED = (".qweight", ".weight_packed", "_blocks")
 """Endings of tensors with several quantised parameters in each element (GPTQ and AWQ; compressed-tensors; MXFP4)."""
 _OF_QUANTIZATION = (".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_shape", ".weight_zero_point", "_scales")
 """Endings of tensors that say how others are quantised and are no parameters."""
+
+
+_DTYPE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 
 
 class _Tensor(msgspec.Struct, gc=False):
@@ -48,7 +53,6 @@ def parse(source: HeaderSource) -> Part | None:
         tensors = _DECODER.decode(source.read(8, length))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError):
         raise HeaderError("its header is not the JSON that safetensors has") from None
-    source.check_time()
     tensors.pop("__metadata__", None)
     return _part(tensors, source, 8 + length)
 
@@ -64,6 +68,8 @@ def _part(tensors: dict[str, _Tensor], source: HeaderSource, data: int) -> Part:
         if len(shape) > _MAX_DIMENSIONS or min(shape, default=0) < 0 or not 0 <= offsets[0] <= offsets[1]:
             raise HeaderError("a tensor with an impossible shape or place")
         end = max(end, offsets[1])
+        if dtype not in elements and (_DTYPE.fullmatch(dtype) is None or len(elements) >= _MAX_TYPES):
+            raise HeaderError("a tensor of a type that safetensors does not have")
         if name.endswith(_OF_QUANTIZATION):
             continue
         number = math.prod(shape)

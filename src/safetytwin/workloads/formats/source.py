@@ -1,5 +1,6 @@
 """Reading a header within limits, whatever the file claims: bytes, time, and never past the end."""
 
+import math
 import os
 import struct
 import time
@@ -9,9 +10,8 @@ from safetytwin.workloads.formats.header import HeaderError
 
 READ_LIMIT = 64 * 1024 * 1024
 """Most bytes that are read of one file; headers with a large vocabulary have about 10 MB."""
-TIME_LIMIT = 2.0
-"""Seconds that one file may take."""
-_CHUNK = 256 * 1024
+_FIRST_CHUNK, _LARGEST_CHUNK = 4 * 1024, 256 * 1024
+"""What a cursor reads ahead: little behind a leap, twice as much each time that it goes straight on."""
 
 
 class HeaderSource:
@@ -23,16 +23,18 @@ class HeaderSource:
         size: int,
         *,
         read_limit: int = READ_LIMIT,
-        deadline: float | None = None,
+        deadline: float = math.inf,
     ) -> None:
         self._pread = read
         self.size = size
         self._left = read_limit
-        self._deadline = time.monotonic() + TIME_LIMIT if deadline is None else deadline
+        self._deadline = deadline
+        self.gave_up = False
+        """Whether time or the disk, not the file, kept it from being read; another time may bring more."""
 
     @classmethod
-    def of_descriptor(cls, descriptor: int, size: int, *, deadline: float | None = None) -> "HeaderSource":
-        """Return a source on an open regular file of size bytes."""
+    def of_descriptor(cls, descriptor: int, size: int, *, deadline: float) -> "HeaderSource":
+        """Return a source on an open regular file of size bytes; deadline is one of time.monotonic()."""
         return cls(lambda offset, length: os.pread(descriptor, length, offset), size, deadline=deadline)
 
     @classmethod
@@ -40,28 +42,30 @@ class HeaderSource:
         """Return a source on bytes in memory."""
         return cls(lambda offset, length: data[offset : offset + length], len(data), read_limit=read_limit)
 
-    def check_time(self) -> None:
-        """Raise HeaderError where the time is up; called in loops whose length the file decides."""
-        if time.monotonic() > self._deadline:
-            raise HeaderError("its header takes too long to read")
-
     def read(self, offset: int, length: int) -> bytes:
-        """Return exactly length bytes from offset; raises HeaderError where they are not there or the limit is reached."""
+        """Return length bytes from offset; raises HeaderError where they are not there or the limit is reached."""
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise HeaderError(
-                f"cut short: what should lie at byte {min(offset + length, 2**63)} of {self.size} is missing"
-            )
+            raise HeaderError(f"cut short: its header runs past its end at byte {self.size}")
         if length > self._left:
             raise HeaderError("its header is longer than what is read of a file")
-        self.check_time()
+        if time.monotonic() > self._deadline:
+            self.gave_up = True
+            raise HeaderError("its header takes too long to read")
         self._left -= length
         try:
             data = self._pread(offset, length)
         except OSError as error:
+            self.gave_up = True
             raise HeaderError(f"can't be read: {error.strerror}") from error
         if len(data) < length:
             raise HeaderError("cut short while it was read")
         return data
+
+    def within(self, start: int, length: int) -> "HeaderSource":
+        """Return a source on a part of this one, under its limits; raises HeaderError where it is not all there."""
+        if not 0 <= start <= start + length <= self.size:
+            raise HeaderError("cut short: a file inside it runs past its end")
+        return HeaderSource(lambda offset, size: self.read(start + offset, size), length)
 
     def peek(self, offset: int, length: int) -> bytes:
         """Return at most length bytes from offset, fewer at the end of the file; raises HeaderError at a limit."""
@@ -78,6 +82,7 @@ class Cursor:
         self._base = offset
         self._data = b""
         self._at = 0
+        self._ahead = _FIRST_CHUNK
         self.order = order
         """Byte order of numbers, as struct writes it: < or >."""
 
@@ -89,11 +94,14 @@ class Cursor:
     def _need(self, length: int) -> None:
         if self._at + length <= len(self._data):
             return
+        straight_on = self._at <= len(self._data)
+        self._ahead = min(self._ahead * 2, _LARGEST_CHUNK) if straight_on else _FIRST_CHUNK
         self._base += self._at
-        self._data = self._data[self._at :] if self._at < len(self._data) else b""
+        self._data = self._data[self._at :]
         self._at = 0
-        wanted = max(length - len(self._data), min(_CHUNK, self._source.size - self._base - len(self._data)))
-        self._data += self._source.read(self._base + len(self._data), wanted)
+        end = self._base + len(self._data)
+        wanted = max(length - len(self._data), min(self._ahead, self._source.size - end))
+        self._data += self._source.read(end, wanted)
 
     def take(self, length: int) -> bytes:
         """Return the next length bytes; raises HeaderError."""
@@ -104,7 +112,7 @@ class Cursor:
 
     def skip(self, length: int) -> None:
         """Go on by length bytes; raises HeaderError where the file ends before."""
-        if length > self._source.size - self.offset:
+        if not 0 <= length <= self._source.size - self.offset:
             raise HeaderError("cut short: its header runs past the end of the file")
         self._at += length
 
@@ -135,4 +143,3 @@ class Cursor:
             self._at = at
             if self.offset > self._source.size:
                 raise HeaderError("cut short: a string runs past the end of the file")
-            self._source.check_time()

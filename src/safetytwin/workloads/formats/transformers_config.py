@@ -18,7 +18,9 @@ def described(header: ModelHeader, packed: Mapping[str, int], json_of: Callable[
     config = json_of("config.json")
     if not isinstance(config, dict):
         return header
-    inner = config.get("text_config") if isinstance(config.get("text_config"), dict) else {}
+    inner = config.get("text_config")
+    if not isinstance(inner, dict):
+        inner = {}
     quantization, bits = _quantization(config.get("quantization_config") or inner.get("quantization_config"))
     parameters = header.parameters
     if quantization is not None and packed and parameters is not None:
