@@ -68,7 +68,8 @@ def test_any_json_is_understood_or_refused_with_the_field(value):
 
 
 def test_a_spelling_names_a_field_that_there_is():
-    records = {cls.__name__: cls for module in (hardware, process, service, system_state) for cls in vars(module).values()
+    modules = (hardware, process, service, system_state)
+    records = {cls.__name__: cls for module in modules for cls in vars(module).values()
                if isinstance(cls, type) and issubclass(cls, msgspec.Struct)}  # fmt: skip
     for record, names in ALIASES.items():
         fields = fields_of(records[record])
@@ -126,7 +127,8 @@ def test_what_is_no_moment(value):
         ({"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": None},
          [{"container_port": 80, "protocol": "tcp", "host_ip": "0.0.0.0", "host_port": 8080},
           {"container_port": 443, "protocol": "tcp"}]),
-        ([{"container_port": "53/udp", "host_port": "53"}], [{"container_port": 53, "protocol": "udp", "host_port": 53}]),
+        ([{"container_port": "53/udp", "host_port": "53"}],
+         [{"container_port": 53, "protocol": "udp", "host_port": 53}]),
         ([{"PrivatePort": 80, "PublicPort": 8080, "Type": "tcp", "IP": "::"}],
          [{"container_port": 80, "host_port": 8080, "protocol": "tcp", "host_ip": "::"}]),
         ([{"container_port": "80/tcp", "host_port": ""}], [{"container_port": 80, "protocol": "tcp"}]),

@@ -124,7 +124,9 @@ PROGRAM = """
 import pathlib, sys
 from parts.bridge_http import memory_keeper
 from safetytwin.bridge.server import BridgeOptions, run_bridge
-sys.exit(run_bridge(BridgeOptions(pathlib.Path(sys.argv[1]), memory_keeper, port=0, on_ready=lambda url: print(url, flush=True))))
+def ready(url):
+    print(url, flush=True)
+sys.exit(run_bridge(BridgeOptions(pathlib.Path(sys.argv[1]), memory_keeper, port=0, on_ready=ready)))
 """
 
 

@@ -133,7 +133,7 @@ def read_events(lines, count):
     """Return (event, id, data) of the first events of a stream."""
     events, current = [], {}
     for line in lines:
-        if line.startswith(":") or line.startswith("retry"):
+        if line.startswith((":", "retry")):
             continue
         if line:
             name, _, value = line.partition(": ")

@@ -56,6 +56,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._in_headers = True
+        self._ended_headers = False
         self._address = ""
         self._cut = False
 
@@ -81,10 +82,11 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._deadline is None and self._in_headers:
             self._start(self.counts.limits.header_seconds)
+        self._ended_headers = False
         began_in_headers = self._in_headers
         super().data_received(data)
-        # Only what surely was headers is counted: a chunk that ends beyond them ends the counting.
-        if began_in_headers and self._in_headers:
+        # Only what surely was headers is counted: a piece in which some headers ended may hold a body too.
+        if began_in_headers and not self._ended_headers:
             self._header_bytes += len(data)
             if self._header_bytes > self.counts.limits.headers:
                 self._refuse(
@@ -94,6 +96,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Begin the time for the body."""
         self._in_headers = False
+        self._ended_headers = True
         self._header_bytes = 0
         self._start(self.counts.limits.body_seconds)
         super().on_headers_complete()
