@@ -10,6 +10,7 @@ from safetytwin.changes.diff import diff, tree_of
 from safetytwin.changes.significance import significant
 from safetytwin.changes.twin import Twin
 from safetytwin.cli.errors import UserError
+from safetytwin.models.change import Change
 from safetytwin.models.system_state import SystemState
 
 
@@ -19,19 +20,23 @@ def diff_files(a: str, b: str, *, all_: bool, json_: bool, out: TextIO) -> int:
     all_ takes gauges in; json_ prints the Change. Raises UserError where a file can't be read or holds no state.
     """
     old, new = read_state(a), read_state(b)
-    whole = diff(old, new)
-    step = Twin(tree_of(old)).apply(whole)
-    change = whole if all_ else significant(whole, step)
+    change, lines = difference(old, new, all_=all_)
     if json_:
         out.write(msgspec.json.format(msgspec.json.encode(change)).decode() + "\n")
         return 0
     if old.host_id != new.host_id:
         out.write(f"Two machines: {old.host_id} and {new.host_id}\n")
-    lines = describe(change, step)
-    if not lines:
-        lines = ["Nothing changed." if all_ else "Nothing changed but measurements; --all shows them."]
     out.write("\n".join(lines) + "\n")
     return 0
+
+
+def difference(old: SystemState, new: SystemState, *, all_: bool) -> tuple[Change, list[str]]:
+    """Return what changed, and the same in lines for people, one at least; all_ takes gauges in."""
+    whole = diff(old, new)
+    step = Twin(tree_of(old)).apply(whole)
+    change = whole if all_ else significant(whole, step)
+    nothing = "Nothing changed." if all_ else "Nothing changed but measurements; --all shows them."
+    return change, describe(change, step) or [nothing]
 
 
 def read_state(path: str) -> SystemState:

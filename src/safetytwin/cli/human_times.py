@@ -1,6 +1,8 @@
 """Moments as people write them at a terminal, in the time zone of the terminal."""
 
+import argparse
 import re
+import time as clocks
 from datetime import date, datetime, time, timedelta
 
 ACCEPTED = (
@@ -49,6 +51,14 @@ def parse_time(text: str, now: float) -> float:
     except (ValueError, OverflowError, OSError):
         pass
     raise TimeError(f"{text[:60]!r} is no moment; write one as: {ACCEPTED}")
+
+
+def moment(text: str) -> float:
+    """Return parse_time of an option's value, as of this moment; for argparse, which prints what it raises."""
+    try:
+        return parse_time(text, clocks.time())
+    except TimeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parse(words: str, now: float) -> float | None:

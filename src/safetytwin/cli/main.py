@@ -4,9 +4,10 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from safetytwin import __version__
 from safetytwin.cli.errors import UsageError, UserError
@@ -16,10 +17,17 @@ COMMANDS = {
     "agent": ("agent", "look at this machine: a summary, the state as JSON, or looks without end"),
     "config": ("config", "print the agent's configuration and where each value came from"),
     "schema": ("schema", "print the JSON Schema of the state"),
+    "up": ("up", "show the live twin of this machine in a browser: agent and bridge in one"),
+    "bridge": ("bridge", "keep the twins of machines that report, and show them; make tokens"),
+    "hosts": ("hosts", "list the machines that a bridge knows"),
+    "show": ("show", "show a machine as it is, or as it was"),
+    "events": ("events", "show what happened on machines, and what happens"),
     "diff": ("diff", "show what changed between two states, or two moments of a machine"),
 }
 
 _EXAMPLES = """examples:
+  safetytwin up                                     this machine's live twin, in a browser
+  safetytwin show atlas --at "yesterday 14:00"      a machine as it was
   safetytwin agent                                  a summary of this machine
   safetytwin agent --output system_state.json       all of it, as JSON
   safetytwin diff before.json after.json            what changed
@@ -30,9 +38,24 @@ Each command has its own help: safetytwin COMMAND --help"""
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors say where the help is."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as usual, but take -2h after an option for its value, which argparse would take for an option."""
+        return super().parse_known_args(_joined(sys.argv[1:] if args is None else args), namespace)
+
     def error(self, message: str) -> NoReturn:
         """Print the error and how to find help; exit with 2."""
         self.exit(2, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    joined: list[str] = []
+    for argument in arguments:
+        after_option = bool(joined) and joined[-1].startswith("--") and len(joined[-1]) > 2 and "=" not in joined[-1]
+        if after_option and re.match(r"-[0-9]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _top_parser() -> Parser:

@@ -1,0 +1,84 @@
+"""safetytwin bridge: keep the twins of machines, show them; and the tokens that let people and agents in."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from safetytwin.agent.identity import state_directory
+from safetytwin.cli.extras import bridge_modules
+from safetytwin.cli.listen import DEFAULT_HOST, DEFAULT_PORT, listen_address
+
+_EXAMPLES = """examples:
+  safetytwin bridge                                     on this machine alone, http://127.0.0.1:5678
+  safetytwin bridge --listen 0.0.0.0:5678 --tls-cert cert.pem --tls-key key.pem --allow-host twins.example
+  safetytwin bridge --listen 10.0.0.5:5678 --behind-proxy --allow-host twins.example
+  safetytwin bridge token create --person --name ann    prints a token for a person
+  safetytwin bridge token create                        prints a token for an agent; its first use binds it
+  safetytwin bridge token list
+  safetytwin bridge token revoke ID
+
+Off loopback it needs TLS, or a proxy before it that does TLS, and tokens. docs/service.md: running it as a service."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.description = "Keep a live twin of every machine that reports: now, then, and what changed."
+    parser.epilog = _EXAMPLES
+    parser.usage = "%(prog)s [OPTIONS]\n       %(prog)s token {create,list,revoke} [OPTIONS]"
+    parser.add_argument(
+        "--listen",
+        metavar="HOST:PORT",
+        type=listen_address,
+        default=(DEFAULT_HOST, DEFAULT_PORT),
+        help=f"address to listen on; default: {DEFAULT_HOST}:{DEFAULT_PORT}",
+    )
+    add_data_argument(parser, default_data())
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate (PEM, with its chain)")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key (PEM)")
+    parser.add_argument("--behind-proxy", action="store_true", help="a proxy before it does TLS")
+    parser.add_argument(
+        "--allow-host", metavar="NAME", action="append", default=[], help="a name it answers under; may be repeated"
+    )
+    parser.add_argument("--require-tokens", action="store_true", help="ask for tokens on loopback too")
+    commands = parser.add_subparsers(dest="command", metavar="token")
+    from safetytwin.cli import token
+
+    token.add_arguments(commands.add_parser("token", allow_abbrev=False, help="make, list and revoke tokens"))
+
+
+def add_data_argument(parser: argparse.ArgumentParser, default: object) -> None:
+    """Add --data, with a default that a parser below another leaves to that one."""
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, default=default, help=f"where the twins are kept; default: {default_data()}"
+    )
+
+
+def default_data() -> Path:
+    """Return where this user's bridge keeps its data."""
+    return Path(state_directory()) / "bridge"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM, or do what is asked with tokens."""
+    if options.command == "token":
+        from safetytwin.cli import token
+
+        return token.run(options)
+    server, open_keeper = bridge_modules()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    host, port = options.listen
+    status: int = server.run_bridge(
+        server.BridgeOptions(
+            data_dir=options.data,
+            keep=open_keeper,
+            host=host,
+            port=port,
+            allow_hosts=tuple(options.allow_host),
+            tls_certificate=options.tls_cert,
+            tls_key=options.tls_key,
+            behind_proxy=options.behind_proxy,
+            require_tokens=options.require_tokens,
+        )
+    )
+    return status
