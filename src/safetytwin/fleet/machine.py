@@ -168,26 +168,39 @@ class Machine:
                 load_average=[round(rng.uniform(0.2, 2), 2), 0.8, 0.7],
             ),
             memory=msgspec.structs.replace(
-                old.memory or Memory(), used=used, available=(32 << 30) - used, usage_percent=round(used / (32 << 30) * 100, 1)
+                old.memory or Memory(),
+                used=used,
+                available=(32 << 30) - used,
+                usage_percent=round(used / (32 << 30) * 100, 1),
             ),
             disks=[
-                msgspec.structs.replace(disk, used=(disk.used or 0) + 4096 * rng.randrange(30), usage_percent=round((disk.used or 0) / (disk.total or 1) * 100, 1))
+                msgspec.structs.replace(
+                    disk,
+                    used=(disk.used or 0) + 4096 * rng.randrange(30),
+                    usage_percent=round((disk.used or 0) / (disk.total or 1) * 100, 1),
+                )
                 for disk in old.disks or ()
             ],
             network=[
                 msgspec.structs.replace(
-                    one, rx_bytes=(one.rx_bytes or 0) + rng.randrange(900_000), tx_bytes=(one.tx_bytes or 0) + rng.randrange(300_000),
-                    rx_bytes_per_second=round(rng.uniform(0, 90_000), 1), tx_bytes_per_second=round(rng.uniform(0, 30_000), 1),
+                    one,
+                    rx_bytes=(one.rx_bytes or 0) + rng.randrange(900_000),
+                    tx_bytes=(one.tx_bytes or 0) + rng.randrange(300_000),
+                    rx_bytes_per_second=round(rng.uniform(0, 90_000), 1),
+                    tx_bytes_per_second=round(rng.uniform(0, 30_000), 1),
                 )
                 for one in old.network or ()
             ],
             gpu={
                 "nvidia": [
                     msgspec.structs.replace(
-                        gpu, utilization_percent=float(rng.randrange(100)), memory_used=(6 << 30) + 1048576 * rng.randrange(900),
-                        temperature_celsius=float(rng.randrange(40, 70)), power_watts=round(rng.uniform(20, 70), 1),
+                        gpu,
+                        utilization_percent=float(rng.randrange(100)),
+                        memory_used=(6 << 30) + 1048576 * rng.randrange(900),
+                        temperature_celsius=float(rng.randrange(40, 70)),
+                        power_watts=round(rng.uniform(20, 70), 1),
                     )
                     for gpu in (old.gpu or {}).get("nvidia", [])
                 ]
             },
-        )  # fmt: skip
+        )

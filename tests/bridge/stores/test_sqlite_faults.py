@@ -108,7 +108,9 @@ def test_a_damaged_row_is_a_gap_until_the_next_whole_state(tmp_path):
 def test_disk_full_refuses_loses_nothing_and_goes_on_when_there_is_room(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True, text=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True, text=True
+    )
     if mounted.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr}")
     try:

@@ -233,8 +233,8 @@ def _runs(frames: Sequence[StoredFrame]) -> Iterator[list[StoredFrame]]:
 def _anchor_for(connection: sqlite3.Connection, host: int, first: StoredFrame) -> tuple[int, bytes] | None:
     """Return the anchor to compress a segment against, or None where it is to be one itself."""
     row = connection.execute(
-        f"SELECT {SEGMENT} FROM segment WHERE host = ? AND ord = ? AND anchor IS NULL AND spacing = 0 AND first_seq < ? "  # noqa: S608 - names of columns
-        "ORDER BY first_seq DESC LIMIT 1",
+        f"SELECT {SEGMENT} FROM segment WHERE host = ? AND ord = ? AND anchor IS NULL AND spacing = 0 "  # noqa: S608 - names of columns
+        "AND first_seq < ? ORDER BY first_seq DESC LIMIT 1",
         (host, first.order, first.seq),
     ).fetchone()
     if row is None:
