@@ -1,6 +1,7 @@
 """The API on a real store: frames to the disk, states, changes and events back."""
 
 import contextlib
+import threading
 import time
 
 import httpx
@@ -111,3 +112,29 @@ def test_a_machine_that_is_forgotten_is_gone(client):
     assert client.delete("/api/v1/hosts/atlas").status_code == 204
     assert client.get("/api/v1/hosts/atlas").status_code == 404
     assert client.get("/api/v1/hosts").json() == {"hosts": [], "next": None}
+
+
+def test_who_comes_while_frames_are_taken_sees_each_revision_once(client):
+    post_frames(client, [full_frame()])
+    url = str(client.base_url)
+
+    def send():
+        with httpx.Client(base_url=url) as sender:
+            for number in range(1, 60):
+                post_frames(sender, [change_frame(number, {"state": {"boot_id": str(number)}})])
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        for _ in range(10):
+            with client.stream("GET", "/api/v1/hosts/atlas/stream") as answer:
+                seen = []
+                for line in answer.iter_lines():
+                    if line.startswith("id: "):
+                        seen.append(int(line.removeprefix("id: ")))
+                    if len(seen) == 4 or (seen and seen[-1] == 60):
+                        break
+                assert seen == list(range(seen[0], seen[0] + len(seen)))
+    finally:
+        sending.join()
+    assert client.get("/api/v1/hosts/atlas").json()["boot_id"] == "59"

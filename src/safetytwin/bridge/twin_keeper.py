@@ -74,7 +74,11 @@ class TwinKeeper:
         self._publish = publish
         self._retention = retention
         self._told: list[Publication] = []
-        self._ingest = Ingest(store, self._told.append)
+        """By the work under way; touched by the writer only."""
+        self._ingest = Ingest(store, self._tell)
+        self._shown: dict[str, Host] = dict(self._ingest.hosts)
+        """Machines as those who listen were told of them; touched on the event loop only. What the writer has beyond
+        that is on its way: who is shown it early would be told of the same change twice."""
         self._writer = ThreadPoolExecutor(1, "writer")
         self._readers = ThreadPoolExecutor(4, "reader")
         self._queue: list[_Waiting] = []
@@ -100,10 +104,11 @@ class TwinKeeper:
         """Forget a machine and its history."""
         self._host(host_id)
         await self._write(self._ingest.forget, host_id)
+        self._shown.pop(host_id, None)
 
     async def hosts(self, limit: int, cursor: str | None) -> HostList:
         """Return a page of machines."""
-        names = sorted(name for name in list(self._ingest.hosts) if cursor is None or name > cursor)
+        names = sorted(name for name in self._shown if cursor is None or name > cursor)
         page = [self.row(name) for name in names[:limit]]
         return HostList(page, names[limit - 1] if len(names) > limit else None)
 
@@ -159,7 +164,7 @@ class TwinKeeper:
 
     async def ai(self) -> AiHosts:
         """Return the AI workloads and models of all machines."""
-        hosts = sorted(self._ingest.hosts.copy().values(), key=lambda host: host.host_id)
+        hosts = sorted(self._shown.values(), key=lambda host: host.host_id)
         return AiHosts([ai_of(host) for host in hosts])
 
     def now(self, host_id: str) -> Seen:
@@ -173,12 +178,12 @@ class TwinKeeper:
 
     def rows(self) -> list[HostRow]:
         """Return the rows of all machines now, in one step of the event loop."""
-        return [_row(host) for host in list(self._ingest.hosts.values())]
+        return [_row(host) for host in list(self._shown.values())]
 
     def write_metrics(self, page: Exposition) -> None:
         """Write what this knows of itself."""
         now = time.time()
-        hosts = list(self._ingest.hosts.values())
+        hosts = list(self._shown.values())
         statuses = dict.fromkeys(("live", "silent", "conflict"), 0)
         for host in hosts:
             statuses[host.status(now)] += 1
@@ -241,25 +246,39 @@ class TwinKeeper:
                 if waiting.answer.done():  # the client has gone
                     continue
                 if isinstance(answer, Accepted):
+                    self._note_unchanged(waiting.request.host_id)
                     waiting.answer.set_result(answer)
                 else:
                     waiting.answer.set_exception(_problem_of(answer))
 
+    def _tell(self, publication: Publication) -> None:
+        self._told.append(publication)
+
+    def _note_unchanged(self, host_id: str) -> None:
+        """Show when a machine was last heard of, where that is all that a request changed."""
+        host, shown = self._ingest.hosts.get(host_id), self._shown.get(host_id)
+        if host is not None and shown is not None and host.revision == shown.revision:
+            self._shown[host_id] = host
+
     async def _write(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Have the writer do something, and tell what it published, in the order in which it was done."""
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._writer, call, *arguments)
+            result, told = await asyncio.get_running_loop().run_in_executor(
+                self._writer, self._written, call, *arguments
+            )
         except (StoreError, RefusedError) as error:
             raise _problem_of(error) from error
-        told, self._told[:] = list(self._told), []
         for publication in told:
             host = publication.host
-            self._publish(
-                _row(host),
-                publication.change,
-                stored_events(publication.events),
-                host.twin.canonical_bytes,
-            )
+            self._shown[host.host_id] = host
+            events = stored_events(publication.events)
+            self._publish(_row(host), publication.change, events, host.twin.canonical_bytes)
         return result
+
+    def _written(self, call: Callable[..., T], *arguments: Any) -> tuple[T, list[Publication]]:
+        result = call(*arguments)
+        told, self._told = self._told, []
+        return result, told
 
     async def _read(self, call: Callable[..., T], *arguments: Any) -> T:
         try:
@@ -268,7 +287,7 @@ class TwinKeeper:
             raise _problem_of(error) from error
 
     def _host(self, host_id: str) -> Host:
-        host = self._ingest.hosts.get(host_id)
+        host = self._shown.get(host_id)
         if host is None:
             raise Problem(404, f"There is no machine {host_id!r} here. /api/v1/hosts lists those that are.")
         return host
