@@ -1,5 +1,6 @@
 """The summary: one machine on one screen."""
 
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from safetytwin.models.system_state import SystemState
 
 _SHOWN_PROCESSES = 8
 _SHOWN_DISKS = 4
+_SHOWN_CONTAINERS = 6
 _SHOWN_INTERFACES = 3
 _SHOWN_PROBLEMS = 5
 
@@ -30,6 +32,10 @@ def print_summary(state: SystemState, out: TextIO | None = None) -> None:
     terminal = stream.isatty()
     console = Console(file=stream, highlight=False, soft_wrap=False, width=None if terminal else 80)
     plain = (stream.encoding or "ascii").lower().replace("-", "") not in {"utf8", "utf16"}
+    if plain and isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(
+            errors="replace"
+        )  # a terminal without our signs shows "?" for them rather than nothing at all
     for line in _lines(state, console.width, plain=plain):
         if isinstance(line, Text):
             console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
@@ -219,8 +225,12 @@ def _services(services: list[Service]) -> Iterator[Text]:
             yield Text(f"  and {len(failed) - _SHOWN_PROBLEMS} more failed", style="red")
     if containers:
         yield _counted("Containers", Counter(container.status or "unknown" for container in containers))
-        for container in sorted(containers, key=lambda one: (one.status == "running", one.name))[:_SHOWN_PROCESSES]:
+        # Those in trouble first, then the busiest.
+        ordered = sorted(containers, key=lambda one: (not _is_in_trouble(one), -(one.cpu_percent or 0.0), one.name))
+        for container in ordered[:_SHOWN_CONTAINERS]:
             yield _container(container)
+        if len(containers) > _SHOWN_CONTAINERS:
+            yield Text(f"  and {len(containers) - _SHOWN_CONTAINERS} more", style="dim")
 
 
 def _counted(name: str, states: Counter[str]) -> Text:
@@ -229,15 +239,19 @@ def _counted(name: str, states: Counter[str]) -> Text:
     return line
 
 
+def _is_in_trouble(container: Service) -> bool:
+    broken = container.status in {"dead", "restarting"} or (container.status == "exited" and bool(container.exit_code))
+    return broken or container.health == "unhealthy" or container.oom_killed is True
+
+
 def _container(container: Service) -> Text:
-    trouble = container.health == "unhealthy" or container.oom_killed or container.status in {"dead", "restarting"}
-    mark, style = ("✗", "red") if trouble else ("●", "green") if container.status == "running" else ("○", "dim")
+    mark, style = (
+        ("✗", "red") if _is_in_trouble(container) else ("●", "green") if container.status == "running" else ("○", "dim")
+    )
     state = container.health or container.status or "unknown"
     if container.exit_code and container.status == "exited":
         state += f" ({container.exit_code})"
-    usage = (
-        f"  {percent(container.cpu_percent)} % CPU  {size(container.memory)}" if container.status == "running" else ""
-    )
+    usage = "" if container.memory is None else f"  {percent(container.cpu_percent)} % CPU  {size(container.memory)}"
     ports = ", ".join(f"{port.host_port}→{port.container_port}" for port in container.ports or () if port.host_port)
     line = Text(f"  {mark} ", style=style)
     line.append(printable(f"{container.name}  {state}{usage}  {container.image or ''}  {ports}"), style="default")
