@@ -41,7 +41,7 @@ def main() -> None:
             spent += time.perf_counter() - began
             if index in chosen:
                 chosen[index], moments[index] = canonical_bytes(tree_of(state)), machine.now
-        store.retain(Retention(), machine.now)  # gives back the log's room
+        store.retain(Retention(), machine.now)
         size = store.stats().bytes
         day = 8640 / options.looks
         print(

@@ -67,20 +67,17 @@ def test_flipped_bits_never_make_a_wrong_state(tmp_path, seed):
     for _ in range(5):
         data[rng.randrange(4096, len(data))] ^= 1 << rng.randrange(8)
     path.write_bytes(data)
-    right = 0
     try:
         store = SqliteStore(tmp_path, reserve_bytes=0)
     except StoreError:
         return
-    for seq, at in sender.times.items():
+    for at in sender.times.values():
         try:
             found = store.state_at("atlas", at)
         except StoreError:
             continue
         assert found.state == sender.states[found.frame.seq]
-        right += found.frame.seq == seq
     store.close()
-    assert right <= 150
 
 
 def test_a_damaged_row_is_a_gap_until_the_next_whole_state(tmp_path):
