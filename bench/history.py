@@ -45,7 +45,8 @@ def main() -> None:
         size = store.stats().bytes
         day = 8640 / options.looks
         print(
-            f"{options.looks} looks, {options.processes} processes: {size / 1e6:.2f} MB, {size * day / 1e6:.2f} MB a day"
+            f"{options.looks} looks, {options.processes} processes: {size / 1e6:.2f} MB, "
+            f"{size * day / 1e6:.2f} MB a day"
         )
         print(f"ingest: {spent / options.looks * 1000:.2f} ms a frame")
         times = []
