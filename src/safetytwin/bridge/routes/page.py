@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+
+from safetytwin.bridge.page_fields import page_fields
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -37,6 +40,7 @@ class _File:
 def page_routes() -> list[BaseRoute]:
     """Return the routes of the page; they need no token, for there is nothing in them that is not in the package."""
     files = _files(resources.files("safetytwin.bridge") / "web", "")
+    files["fields.json"] = _file("fields.json", msgspec.json.encode(page_fields()))
     routes: list[BaseRoute] = [Route(path, _sending(lambda _: files.get("index.html"))) for path in DEEP_LINKS]
     # A look-up in what was read at the start: no path is ever made of what a client sent.
     routes.append(Route("/static/{name:path}", _sending(lambda request: files.get(request.path_params["name"]))))
@@ -53,11 +57,14 @@ def _files(folder: Traversable, prefix: str) -> dict[str, _File]:
         if item.is_dir():
             found |= _files(item, name + "/")
         elif not item.name.endswith((".py", ".pyc")):
-            content = item.read_bytes()
-            suffix = "." + item.name.rpartition(".")[2]
-            media_type = _TYPES.get(suffix) or mimetypes.guess_type(item.name)[0] or "application/octet-stream"
-            found[name] = _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            found[name] = _file(item.name, item.read_bytes())
     return found
+
+
+def _file(name: str, content: bytes) -> _File:
+    suffix = "." + name.rpartition(".")[2]
+    media_type = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _File(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
 def _sending(find: Callable[[Request], _File | None]) -> Callable[[Request], Response]:
