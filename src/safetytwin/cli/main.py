@@ -22,6 +22,7 @@ COMMANDS = {
     "hosts": ("hosts", "list the machines that a bridge knows"),
     "show": ("show", "show a machine as it is, or as it was"),
     "events": ("events", "show what happened on machines, and what happens"),
+    "models": ("models", "list the AI models that lie on this machine, verified, and what is wrong with them"),
     "diff": ("diff", "show what changed between two states, or two moments of a machine"),
 }
 

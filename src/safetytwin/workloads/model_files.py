@@ -14,7 +14,7 @@ from safetytwin.workloads.model_files_directory import main_file, saved_model_he
 from safetytwin.workloads.model_files_open import open_model_file
 from safetytwin.workloads.model_files_parts import Folder, whole_model
 
-_KEPT = 8192
+_KEPT = 32_768
 """How many files' results are kept."""
 _TIME_LIMIT = 5.0
 """Seconds that a model with all its parts may take."""
@@ -24,8 +24,8 @@ def read_header(path_or_fd: str | int, folder: str | None = None) -> ModelHeader
     """Return what a model file, or the folder of a model, says of itself; None where it is no model or not readable.
 
     A descriptor is left open. What lies beside a file (its configuration, the other parts of a split model) is looked
-    for in folder; without one, a path's own folder is taken, and of a descriptor the file alone is described. Regular files only; a link is not followed unless it is one
-    of the Hugging Face cache to its blob.
+    for in folder; without one, a path's own folder is taken, and of a descriptor the file alone is described.
+    Regular files only; a link is not followed unless it is one of the Hugging Face cache to its blob.
     """
     return HeaderReader().read(path_or_fd, folder)
 
