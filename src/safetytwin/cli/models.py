@@ -106,9 +106,7 @@ def _parameters(number: int | None) -> str:
 
 def _summary(models: Sequence[AiModel]) -> str:
     if not models:
-        return (
-            "Nothing is damaged or unfinished." if broken else "No models in the usual places; --directory adds others."
-        )
+        return "No models in the usual places; --directory adds others."
     damaged = sum(model.problem is not None for model in models)
     text = f"{len(models)} model{'s' if len(models) > 1 else ''}, {size(_total(models))}"
     return text + (f"; {damaged} with a problem" if damaged else "")

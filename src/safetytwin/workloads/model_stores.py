@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from safetytwin.collectors.filesystems import kind_of
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.models.workload import AiModel
 from safetytwin.workloads.model_files import HeaderReader
@@ -95,7 +96,9 @@ class ModelInventory:
                     self._absent.append(f"{place.path} can't be looked at: {error.strerror or error}")
                 continue
             if barrier is not None:
-                self._absent.append(f"{place.path} is not looked at: it lies on a file system of type {barrier}")
+                note = f"nothing below {path} is looked at: it is on a file system of type {barrier}"
+                if (place.named or kind_of(barrier) is not None) and note not in self._absent:
+                    self._absent.append(note)
                 continue
             self._found.setdefault(path, place)
 
