@@ -92,6 +92,8 @@ class BridgeApi:
             raise self._broken(error) from error
         finally:
             connection.close()
+        if response.length:  # of the bytes that were promised
+            raise BridgeAwayError(f"{self.url} broke off in the middle of its answer, after {len(body)} bytes")
         return Reply(body, response.headers)
 
     def get_as(self, kind: type[T], path: str, parameters: Mapping[str, str | None] | None = None) -> T:

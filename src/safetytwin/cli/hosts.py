@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 import msgspec
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from safetytwin.cli.bridge_api import BridgeApi, add_bridge_arguments
 from safetytwin.cli.known_hosts import HostRow, all_hosts, shortest_ids
@@ -14,6 +17,7 @@ from safetytwin.models.printable import printable
 from safetytwin.models.quantities import duration, percent
 from safetytwin.models.timestamps import seconds_of
 
+_LONGEST_NAME = 20
 _STYLES = {"live": "green", "silent": "yellow", "conflict": "red"}
 
 
@@ -41,34 +45,38 @@ def run(options: argparse.Namespace) -> int:
 
 
 def print_hosts(hosts: list[HostRow], now: float, out: TextIO) -> None:
-    """Print a table of machines at the terminal's width (80 when piped); now is in seconds since 1970."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    """Print machines at the terminal's width (80 when piped), what ails one below it; now is in seconds since 1970."""
     console = Console(file=out, highlight=False, width=None if out.isatty() else 80)
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(no_wrap=True, min_width=8)
-    table.add_column(no_wrap=True, min_width=8)
-    table.add_column(no_wrap=True, min_width=7)
-    for _ in range(3):
-        table.add_column(no_wrap=True, min_width=5, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    titles = ["NAME", "ID", "STATUS", "SEEN", "CPU %", "MEM %", "DISK %", ""]
-    table.add_row(*(Text(title, style="dim") for title in titles))
+    names = {row.host_id: printable(row.hostname or "?") for row in hosts}
     short = shortest_ids(hosts)
+    columns = [
+        (min(_LONGEST_NAME, max(map(cell_len, names.values()))), "left"),
+        (max(map(len, short.values())), "left"),
+    ]
+    columns += [(8, "left"), (9, "right"), (5, "right"), (5, "right"), (5, "right")]
+
+    def line(*cells: tuple[str, str]) -> None:
+        text = Text()
+        for (content, style), (width, justify) in zip(cells, columns, strict=True):
+            cell = Text(content, style=style)
+            cell.truncate(width, overflow="ellipsis")
+            cell.align("right" if justify == "right" else "left", width)
+            text.append_text(cell).append("  ")
+        text.rstrip()
+        console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
+
+    line(*((title, "dim") for title in ("NAME", "ID", "STATUS", "SEEN", "CPU", "MEM", "DISK")))
     for row in hosts:
         about: dict[str, Any] = msgspec.json.decode(row.summary)
-        table.add_row(
-            Text(printable(row.hostname or "?"), style="bold"),
-            Text(short[row.host_id], style="dim"),
-            Text(row.status, style=_STYLES.get(row.status, "")),
-            Text(duration(max(0.0, now - seconds_of(row.received_at)))),
-            *(Text(percent(value)) for value in _usage(about)),
-            _notes(about),
+        line(
+            (names[row.host_id], "bold"),
+            (short[row.host_id], "dim"),
+            (row.status, _STYLES.get(row.status, "")),
+            (duration(max(0.0, now - seconds_of(row.received_at))), ""),
+            *((f"{percent(value)}%" if value is not None else "–", "") for value in _usage(about)),
         )
-    console.print(table)
+        if notes := _notes(about):
+            console.print(Text("  ").append_text(notes), no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _usage(about: dict[str, Any]) -> Iterator[float | None]:
@@ -77,16 +85,20 @@ def _usage(about: dict[str, Any]) -> Iterator[float | None]:
     yield (about.get("worst_disk") or {}).get("usage_percent")
 
 
-def _notes(about: dict[str, Any]) -> Any:
-    from rich.text import Text
-
+def _notes(about: dict[str, Any]) -> Text:
+    """Return what ails a machine and which models it serves."""
     ailing = [
-        (about.get("units_failed"), "units failed"),
-        (about.get("containers_unhealthy"), "containers unhealthy"),
-        (sum(gpu.get("status") not in {None, "ok"} for gpu in about.get("gpus") or ()), "GPUs not well"),
-        (len(about.get("collectors_failing") or ()), "collectors failing"),
+        (about.get("units_failed"), "failed unit", "failed units"),
+        (about.get("containers_unhealthy"), "unhealthy container", "unhealthy containers"),
+        (
+            sum(gpu.get("status") not in {None, "ok"} for gpu in about.get("gpus") or ()),
+            "GPU in trouble",
+            "GPUs in trouble",
+        ),
+        (len(about.get("collectors_failing") or ()), "collector that fails", "collectors that fail"),
     ]
-    notes = Text(", ".join(f"{number} {what}" for number, what in ailing if number), style="red")
+    said = ", ".join(f"{number} {one if number == 1 else many}" for number, one, many in ailing if number)
+    notes = Text(said, style="red")
     serving = [
         f"{one.get('engine')}: {', '.join(str(model) for model in one.get('models') or ())}".removesuffix(": ")
         for one in about.get("workloads") or ()

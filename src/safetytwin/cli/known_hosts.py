@@ -51,7 +51,7 @@ def chosen_host(hosts: list[HostRow], wanted: str) -> HostRow:
     name = wanted.lower()
     for matches in (
         [row for row in hosts if row.host_id == name],
-        [row for row in hosts if _name(row) == name],
+        [row for row in hosts if name and _name(row) == name],
         [row for row in hosts if name and (row.host_id.startswith(name) or _name(row).startswith(name))],
     ):
         if len(matches) == 1:

@@ -1,6 +1,8 @@
 """safetytwin bridge token: make, list and revoke the tokens that let people and agents in."""
 
 import argparse
+import os
+import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,12 +42,14 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.action == "create":
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_owner(data)
             token = TokenStore(data).create(
                 "person" if options.person else "agent", name=options.name, host_id=options.host_id
             )
             sys.stdout.write(token + "\n")
             sys.stderr.write("Keep it in a file that only its owner may read: it is not shown again.\n")
         elif options.action == "revoke":
+            _check_owner(data)
             TokenStore(data).revoke(options.id)
         else:
             _list(TokenStore(data).list(), json=options.json)
@@ -54,6 +58,20 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise UserError(f"{data} can't be made: {error.strerror}; run as the user that the bridge runs as") from error
     return 0
+
+
+def _check_owner(data: Path) -> None:
+    """Raise UserError where the file would be another user's than the bridge's, who could not read it then."""
+    owner = data.stat().st_uid if data.exists() else os.geteuid()
+    if owner == os.geteuid():
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    raise UserError(
+        f"{data} belongs to {name}: run this as that user, such as: sudo -u {name} safetytwin bridge token ..."
+    )
 
 
 def _list(tokens: Sequence[Token], *, json: bool) -> None:

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run both until SIGINT or SIGTERM."""
+    """Run both until SIGINT, SIGTERM or the end of the terminal."""
     host, port = options.listen or (DEFAULT_HOST, _free_port(DEFAULT_HOST, DEFAULT_PORT))
     if not _is_loopback(host):
         raise UsageError(
@@ -71,9 +71,8 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.flush()
             if not options.no_browser:
                 open_browser(url)
-            while not interrupts.stopping:
+            while not (interrupts.stopping or interrupts.reload):  # SIGHUP: the terminal has gone
                 interrupts.wait(_CHECK_SECONDS)
-                interrupts.reload = False  # a SIGHUP is for the agent, which has its own
                 if agent.poll() is not None:
                     raise UserError(f"the agent has ended ({_how(agent.returncode)}); what it said is above")
                 if not bridge.running:
