@@ -1,5 +1,7 @@
 """Events: what a change means to a person."""
 
+from __future__ import annotations  # what is said of the fields is evaluated where it is asked for; a look never asks
+
 from typing import Annotated as A  # noqa: N817 - the fields below are a table, one row each
 from typing import Any, Literal
 

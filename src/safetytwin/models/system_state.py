@@ -1,5 +1,7 @@
 """The state: what one look found."""
 
+from __future__ import annotations  # what is said of the fields is evaluated where it is asked for; a look never asks
+
 from typing import Annotated as A  # noqa: N817 - the fields below are a table, one row each
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ from safetytwin.models.fields import Count, Number, Record, gauge_field, state_f
 from safetytwin.models.hardware import Hardware
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
+from safetytwin.models.software import Software
 from safetytwin.models.workload import Ai
 
 SCHEMA_VERSION = 1
@@ -63,4 +66,5 @@ class SystemState(Record, frozen=True):
     agent: A[Agent, state_field("The agent and its collectors.")]
     boot_id: A[str | None, state_field("Which boot: /proc/sys/kernel/random/boot_id.")] = None
     ai: A[Ai | None, state_field("AI workloads and models.")] = None
+    software: A[Software | None, state_field("Installed packages, users, kernel settings, the administrator's units.")] = None
     extra: A[dict[str, Any] | None, state_field("What collectors of other packages found, by collector.")] = None

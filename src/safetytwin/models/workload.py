@@ -1,5 +1,7 @@
 """AI workloads and models: what serves which model, and how we know."""
 
+from __future__ import annotations  # what is said of the fields is evaluated where it is asked for; a look never asks
+
 from typing import Annotated as A  # noqa: N817 - the fields below are a table, one row each
 
 from safetytwin.models.fields import Count, Number, Record, gauge_field, identity_field, state_field
