@@ -3,9 +3,9 @@
 import importlib
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from safetytwin.collectors.base import Collector, Registration
+from safetytwin.collectors.other_packages import load_entry_points
 
 ENTRY_POINT_GROUP = "safetytwin.collectors"
 """Other packages register an object of type Registration under this entry point group."""
@@ -66,14 +66,13 @@ def registrations(backend: str) -> list[Registration]:
     """
     ours = [r for r in (_PROC if backend == "proc" else _PSUTIL) if sys.platform.startswith(r.platforms)]
     names = {registration.name for registration in ours}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        theirs = point.load()
+    for value, theirs in load_entry_points(ENTRY_POINT_GROUP):
         if not isinstance(theirs, Registration):
             raise TypeError(
-                f"entry point {point.value} of {ENTRY_POINT_GROUP} is no Registration; see docs/adding-a-collector.md"
+                f"entry point {value} of {ENTRY_POINT_GROUP} is no Registration; see docs/adding-a-collector.md"
             )
         if theirs.name in names:
-            raise ValueError(f"entry point {point.value} registers a second collector named {theirs.name}; rename it")
+            raise ValueError(f"entry point {value} registers a second collector named {theirs.name}; rename it")
         if sys.platform.startswith(theirs.platforms):
             names.add(theirs.name)
             ours.append(theirs)
