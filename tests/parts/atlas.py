@@ -1,4 +1,7 @@
+# ruff: noqa: E501 - the records below are a table, one row each
 """A machine worth looking at: AI workloads, containers, units, GPUs, a full disk and collectors that may not see all."""
+
+import time
 
 import msgspec
 
@@ -33,23 +36,24 @@ QWEN = "/usr/share/ollama/.ollama/models/blobs/sha256-2bada8a74506"
 class Atlas:
     """Gives looks of the machine; what a test changes holds from the next look on."""
 
-    def __init__(self, host_id="atlas", *, processes=300, start=1.8e9, interval=10.0):
+    def __init__(self, host_id="atlas", *, processes=300, start=None, interval=10.0):
+        start = time.time() - 3600 if start is None else start
         self._machine = Machine(host_id, processes=processes, start=start, interval=interval)
+        self.began = timestamp(start - 86400)
         self.processes = []
         self.failed_units = {"backup.service": "exit-code"}
         self.unit_changes = {}
         self.containers = _containers(start)
         self.collectors = {
-            "containers": CollectorStatus(status="ok", duration=0.012),
+            "docker": CollectorStatus(status="ok", duration=0.012),
             "sensors": CollectorStatus(status="ok", duration=0.001),
-            "gpu": CollectorStatus(status="ok", duration=0.003),
+            "nvidia": CollectorStatus(status="ok", duration=0.003),
         }
         self.workloads = _workloads()
         self.disk_percent = 96.4
 
     def look(self):
         state = self._machine.look()
-        now = self._machine.now
         hardware = self._hardware(state.hardware)
         services = [
             *state.services,
@@ -58,14 +62,14 @@ class Atlas:
                         unit_file_state="enabled", result=result, exit_code=2, description="Nightly backup")
                 for name, result in self.failed_units.items()
             ),
-            *(msgspec.structs.replace(one, uptime_seconds=now - 1.7e9) for one in self.containers),
+            *self.containers,
         ]  # fmt: skip
         services = [msgspec.structs.replace(one, **self.unit_changes.get(one.id, {})) for one in services]
         return msgspec.structs.replace(
             state,
             hardware=hardware,
             services=services,
-            processes=[*state.processes, *_ai_processes(now), *self.processes],
+            processes=[*state.processes, *_ai_processes(self.began), *self.processes],
             ai=Ai(workloads=self.workloads, models=_models()),
             agent=msgspec.structs.replace(state.agent, collectors={**state.agent.collectors, **self.collectors}),
         )
@@ -125,8 +129,7 @@ def _gpu(index, gpu: Gpu, memory_used, processes):
     )  # fmt: skip
 
 
-def _ai_processes(now):
-    began = timestamp(now - 86400)
+def _ai_processes(began):
     return [
         Process(pid=41200, start_ticks=900100, ppid=1, name="python3", exe="/opt/vllm/bin/python3", username="vllm", status="sleeping", create_time=began,
                 cmdline=["/opt/vllm/bin/python3", "-m", "vllm.entrypoints.openai.api_server", "--model", LLAMA, "--port", "8000"], cpu_percent=143.2,

@@ -33,7 +33,7 @@ def chromium():
 
 
 class Watched:
-    """A page of a browser that remembers all that should not happen: errors, refusals of the CSP, requests elsewhere."""
+    """A page that remembers what should not happen: errors, refusals of the CSP, requests elsewhere."""
 
     def __init__(self, browser, url, **context):
         self.context = browser.new_context(
@@ -49,7 +49,8 @@ class Watched:
         self.page.on("dialog", self._dialog)
         self.page.on("request", self._requested)
         self.page.add_init_script(
-            "addEventListener('securitypolicyviolation', (event) => console.error('CSP', event.violatedDirective, event.blockedURI))"
+            "addEventListener('securitypolicyviolation', (event) => "
+            "console.error('CSP', event.violatedDirective, event.blockedURI))"
         )
 
     def open(self, path="/"):

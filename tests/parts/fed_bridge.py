@@ -11,6 +11,7 @@ from safetytwin.bridge.server import BridgeOptions, BridgeThread
 from safetytwin.bridge.twin_keeper import sqlite_keeper
 from safetytwin.changes.diff import tree_of
 from safetytwin.fleet.frames import FrameMaker
+from safetytwin.models.timestamps import timestamp
 
 EPOCH = "00000000000000{:02x}"
 BATCH = 60
@@ -50,9 +51,11 @@ class Feeder:
         now = time.time()
         self._post([self._frames.frame(self.look_at(now), now)])
 
-    def look_at(self, at):
-        from safetytwin.models.timestamps import timestamp
+    def look_shown(self):
+        """Return the look that was sent last."""
+        return self._last
 
+    def look_at(self, at):
         state = self.machine.look()
         self._last = msgspec.structs.replace(state, timestamp=timestamp(at))
         return self._last

@@ -2,9 +2,10 @@
 
 /* global uPlot */
 import { h } from "./dom.js";
-import { byUnit, size } from "./format.js";
+import { byUnit, clock, day, size } from "./format.js";
 
 const HEIGHT = 170;
+const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const COLOURS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -69,13 +70,14 @@ export class Chart {
       ];
     });
     const bands = lines.map((_, index) => ({ series: [3 * index + 3, 3 * index + 2], fill: `${css(COLOURS[index % COLOURS.length])}26` }));
+    const times = (_, moments, axis, space, step) => moments.map((at) => (step >= 86400 ? day(at) : clock(at).slice(0, step < 60 ? 8 : 5)));
     const axis = { stroke: css("--muted"), grid: { stroke: css("--rule"), width: 1 }, ticks: { stroke: css("--rule"), width: 1 }, font: "11px system-ui, sans-serif" };
     return {
       width: Math.max(200, this.place.clientWidth),
       height: HEIGHT,
-      series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }, ...series],
+      series: [{ label: "time", value: (_, at) => (at === null ? "–" : `${day(at)} ${clock(at)}`) }, ...series],
       bands,
-      axes: [axis, { ...axis, size: 62, values: (_, values) => values.map((value) => label(value, this.unit)) }],
+      axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 66, incrs: this.unit?.startsWith("By") ? BINARY_STEPS : undefined, values: (_, values) => values.map((value) => label(value, this.unit)) }],
       scales: { x: { time: true }, y: { range: (_, low, high) => range(low, high, this.unit) } },
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: this.#cursor }, points: { size: 5 } },
       legend: { live: true },
@@ -93,8 +95,7 @@ export class Chart {
 }
 
 function label(value, unit) {
-  if (unit === "By") return size(value);
-  return unit === "By/s" ? size(value) : byUnit(value, unit === "%" ? "%" : unit);
+  return unit?.startsWith("By") ? size(value) : byUnit(value, unit);
 }
 
 function range(low, high, unit) {

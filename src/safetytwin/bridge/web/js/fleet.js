@@ -18,6 +18,7 @@ export class Fleet {
 
   /** Read the list and keep it up to date; resolves once it was read. */
   follow() {
+    if (this.hosts !== null && this.#source !== null && this.#source.readyState !== EventSource.CLOSED) return Promise.resolve();
     this.#reading ??= this.#read().finally(() => {
       this.#reading = null;
     });

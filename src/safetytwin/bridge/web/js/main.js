@@ -23,7 +23,7 @@ class App {
   constructor() {
     this.root = document.getElementById("app");
     this.route = parse(new URL(location.href));
-    this.fleet = new Fleet(() => this.draw());
+    this.fleet = new Fleet(() => this.#fleetChanged());
     this.session = null;
     this.parts = new Map(); // what a view keeps from one picture to the next, by name
     this.sparks = new Sparks(() => this.draw());
@@ -61,7 +61,7 @@ class App {
     if (this.route.view === "start" || this.fleet.hosts === null) {
       await this.fleet.follow().catch((error) => this.#failed(error));
     }
-    if (this.route.view === "start" && this.fleet.hosts !== null) {
+    if (this.route.view === "start" && this.fleet.hosts?.length > 0) {
       const only = this.fleet.hosts.length === 1 ? this.fleet.hosts[0].host_id : null;
       history.replaceState(null, "", only === null ? "/hosts" : href(only));
       this.route = parse(new URL(location.href));
@@ -123,6 +123,12 @@ class App {
   redress() {
     for (const part of this.parts.values()) part.redress?.();
     this.draw();
+  }
+
+  #fleetChanged() {
+    // A page that waits for the first machine opens on it.
+    if (this.route.view === "start" && this.fleet.hosts?.length > 0) this.follow();
+    else this.draw();
   }
 
   #followMachine() {

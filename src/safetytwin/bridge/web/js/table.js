@@ -4,11 +4,13 @@ import { h, morph } from "./dom.js";
 import { UNKNOWN } from "./format.js";
 
 const ROW = 26; // pixels, as in table.css
+const GAP = 10; // pixels between columns, as in table.css
+const SIDES = 30; // pixels left and right of all columns, and the scrollbar
 const AROUND = 8; // rows kept above and below what is in sight
 const FLASH_MS = 1600;
 
 /**
- * columns: [{id, label, unit?, width (CSS), from? (table width in pixels at which it is shown), number?, text(item),
+ * columns: [{id, label, unit?, width (CSS), rank? (the higher, the sooner it makes room), number?, text(item),
  * sort?(item), title?(item), node?(item)}]; the first is the row's link.
  */
 export class Table {
@@ -138,7 +140,15 @@ export class Table {
   }
 
   #shown() {
-    return this.columns.filter((one) => (this.#width === 0 || (one.from ?? 0) <= this.#width) && !one.hidden?.(this.#items));
+    const columns = this.columns.filter((one) => !one.hidden?.(this.#items));
+    let room = (this.#width || Infinity) - SIDES;
+    const fits = new Set();
+    for (const one of [...columns].sort((a, b) => (a.rank ?? 0) - (b.rank ?? 0))) {
+      room -= Number(/\d+/.exec(one.width)[0]) + GAP;
+      if (room < 0 && fits.size > 1) break;
+      fits.add(one);
+    }
+    return columns.filter((one) => fits.has(one));
   }
 
   #paint() {

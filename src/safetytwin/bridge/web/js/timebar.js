@@ -182,8 +182,7 @@ export class TimeBar {
   }
 
   #pair() {
-    const { begin } = this.#range();
-    return { from: Number(this.#route.query.from ?? begin), to: this.#route.query.to ? Number(this.#route.query.to) : null };
+    return { from: Number(this.#route.query.from ?? now() - 3600), to: this.#route.query.to ? Number(this.#route.query.to) : null };
   }
 
   #drag(at, final) {
@@ -311,7 +310,8 @@ function ticks(begin, end) {
   const step = TICKS.find((one) => (end - begin) / one <= 8) ?? TICKS.at(-1);
   const offset = new Date(begin * 1000).getTimezoneOffset() * 60;
   const found = [];
-  for (let at = Math.ceil((begin - offset) / step) * step + offset; at < end; at += step) {
+  // None so near the end that its label would be cut off.
+  for (let at = Math.ceil((begin - offset) / step) * step + offset; at < end - 0.02 * (end - begin); at += step) {
     found.push({ at, label: step >= 86400 ? day(at) : clock(at).slice(0, 5) });
   }
   return found;

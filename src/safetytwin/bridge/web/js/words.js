@@ -19,14 +19,13 @@ export function collectorHint(collector) {
 
 /** Why a list is empty: there is none, or it could not be seen. */
 export function emptyText(twin, collectors, none) {
-  for (const name of collectors) {
+  const troubles = collectors.flatMap((name) => {
     const collector = twin.rest.agent?.collectors?.[name];
-    if (collector && collector.status !== "ok" && collector.status !== "absent") {
-      const { what, hint } = collectorHint(collector);
-      return `${name}: ${what}${hint ? `. ${hint}` : ""}`;
-    }
-  }
-  return none;
+    if (!collector || collector.status === "ok" || collector.status === "absent") return [];
+    const { what, hint } = collectorHint(collector);
+    return [`${name}: ${what}${hint ? `: ${hint}` : ""}`];
+  });
+  return troubles.length > 0 ? troubles.join(" · ") : none;
 }
 
 /** The machine in one line: Debian 12 · 32 cores · 128 GiB · 2 × H100. */

@@ -3,16 +3,17 @@
 import { ApiError, get, hostPath } from "../api.js";
 import { h, own } from "../dom.js";
 import { plain } from "../format.js";
+import { parseSeries } from "../series.js";
 import { LineCharts } from "./line_charts.js";
 
 const MOST_LINES = 6;
-const ORDER = ["cpu", "memory", "load", "network", "disk", "gpu", "workload", "temperature", "processes"];
+const ORDER = ["cpu", "memory", "load", "network", "disk", "io", "gpu", "workload", "processes"];
 
 const TITLES = {
-  "cpu.usage": "CPU", "cpu.iowait": "CPU", "cpu.steal": "CPU", "load.1": "load over 1 minute", "memory.usage": "memory", "swap.usage": "memory", "memory.used": "memory used",
-  "disk.usage": "disks in use", "disk.read": "disk I/O", "disk.write": "disk I/O", "network.rx": "network", "network.tx": "network",
+  "cpu.usage": "CPU", "cpu.iowait": "CPU", "cpu.steal": "CPU", "load.1m": "load", "load.5m": "load", "load.15m": "load", "memory.usage": "memory", "swap.usage": "memory", "memory.used": "memory used", "swap.used": "memory used",
+  "disk.usage": "disks in use", "io.read": "disk I/O", "io.write": "disk I/O", "io.busy": "disks busy", "network.rx": "network", "network.tx": "network",
   "gpu.utilization": "GPUs busy", "gpu.memory": "GPU memory", "gpu.temperature": "GPU temperature", "gpu.power": "GPU power",
-  "workload.cpu": "workloads, CPU", "workload.rss": "workloads, memory", "workload.gpu_memory": "workloads, GPU memory", temperature: "temperature", processes: "processes",
+  "workload.cpu": "workloads, CPU", "workload.memory": "workloads, memory", "workload.gpu_memory": "workloads, GPU memory", processes: "processes",
 };
 
 export function chartsView(app) {
@@ -56,8 +57,10 @@ class AllCharts {
 function groupsOf(names) {
   const groups = new Map();
   for (const [name, unit] of Object.entries(names)) {
-    if (name.includes(",")) continue; // the API's list of names is split at commas
-    const kind = name.split(":")[0];
+    const series = parseSeries(name);
+    if (series === null) continue;
+    const { kind, item } = series;
+    if (kind.startsWith("network.") && item === "lo") continue;
     const title = TITLES[kind] ?? kind;
     const group = groups.get(title) ?? { unit: unit ?? "1", names: [], place: ORDER.indexOf(kind.split(".")[0]) };
     group.names.push(name);

@@ -37,8 +37,8 @@ export function compareView(app) {
 function body(app, part) {
   if (part.error !== null) return h("p", { class: "bad" }, plain(part.error.message));
   if (part.found === null) return h("p", { class: "muted", role: "status" }, "Comparing …");
-  const { groups, events, from, to } = part.found;
-  const note = h("p", { class: "muted" }, `compared: the look of ${moment(seconds(from.at))} and the one of ${moment(seconds(to.at))}. `, h("a", { href: href(app.route.host, null, null, { at: seconds(from.at) }) }, "as it was before"), " · ", h("a", { href: href(app.route.host, null, null, { at: seconds(to.at) }) }, "as it was after"));
+  const { groups, events, from, to, begins } = part.found;
+  const note = h("p", { class: "muted" }, begins === null ? "" : `The record begins ${moment(begins)}. `, `Compared: the look of ${moment(seconds(from.at))} and the one of ${moment(seconds(to.at))}. `, h("a", { href: href(app.route.host, null, null, { at: seconds(from.at) }) }, "as it was before"), " · ", h("a", { href: href(app.route.host, null, null, { at: seconds(to.at) }) }, "as it was after"));
   if (groups.length === 0 && events.length === 0) return [note, h("p", {}, "Nothing that matters changed between the two. Figures that move by themselves are left out.")];
   return [
     note,
@@ -64,11 +64,13 @@ async function read(app, part, wanted, from, to) {
   part.wanted = wanted;
   part.error = null;
   try {
-    const answer = await get(hostPath(app.route.host, "/diff"), { from, to: to ?? undefined });
+    const { first } = await get(hostPath(app.route.host, "/moments"));
+    const begin = Math.max(from, seconds(first) ?? from);
+    const answer = await get(hostPath(app.route.host, "/diff"), { from: begin, to: to ?? undefined });
     if (part.wanted !== wanted) return;
     const before = new Twin((await getState(app.route.host, seconds(answer.from.at))).state);
     if (part.wanted !== wanted) return;
-    part.found = { ...answer, groups: groupsOf(before, answer.change ?? {}) };
+    part.found = { ...answer, begins: begin > from ? begin : null, groups: groupsOf(before, answer.change ?? {}) };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (part.wanted === wanted) part.error = error;

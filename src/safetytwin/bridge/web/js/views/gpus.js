@@ -7,7 +7,7 @@ import { emptyText } from "../words.js";
 export function gpusView(app) {
   const { twin } = app.session;
   const gpus = twin.gpus();
-  if (gpus.length === 0) return h("section", { class: "notice" }, h("h2", {}, "No GPU"), h("p", {}, emptyText(twin, ["gpu", "gpus", "nvidia", "amd", "intel"], "This machine has no GPU that can be seen.")));
+  if (gpus.length === 0) return h("section", { class: "notice" }, h("h2", {}, "No GPU"), h("p", {}, emptyText(twin, ["nvidia", "amd", "intel"], "This machine has no GPU that can be seen.")));
   return h("div", { class: "cards" }, gpus.map(({ gpu }) => card(app, gpu)));
 }
 

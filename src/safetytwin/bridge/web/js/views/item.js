@@ -7,6 +7,7 @@ import { ago, byUnit, commandLine, duration, exact, moment, percent, plain, seco
 import { isContainer } from "../kinds.js";
 import { LISTS, portsText } from "../lists.js";
 import { gpuProcesses } from "./gpus.js";
+import { seriesName } from "../series.js";
 import { LineCharts } from "./line_charts.js";
 
 const TIMES = new Set(["create_time", "start_time", "created", "timestamp", "last_seen", "boot_time"]);
@@ -124,11 +125,11 @@ function disk(app, item) {
 
 function charts(app, section, item) {
   const names = {
-    gpus: () => [["busy", "%", [`gpu.utilization:${item.uuid}`]], ["memory", "By", [`gpu.memory:${item.uuid}`]], ["temperature", "Cel", [`gpu.temperature:${item.uuid}`]], ["power", "W", [`gpu.power:${item.uuid}`]]],
-    disks: () => [["in use", "%", [`disk.usage:${item.mountpoint}`]]],
-    network: () => [["traffic", "By/s", [`network.rx:${item.name}`, `network.tx:${item.name}`]]],
+    gpus: () => [["busy", "%", "utilization"], ["memory", "By", "memory"], ["temperature", "Cel", "temperature"], ["power", "W", "power"]].map(([label, unit, gauge]) => [label, unit, [seriesName("gpu", item.uuid, gauge)]]),
+    disks: () => [["in use", "%", [seriesName("disk", item.mountpoint, "usage")]]],
+    network: () => [["traffic", "By/s", [seriesName("network", item.name, "rx"), seriesName("network", item.name, "tx")]]],
   }[section]?.();
-  if (names === undefined || names.some(([, , series]) => series.some((name) => name.includes(",")))) return null;
+  if (names === undefined || names.some(([, , series]) => series.includes(null))) return null;
   const part = app.part(`charts of ${section} ${LISTS[section]?.keyOf(item) ?? item.uuid}`, () => new LineCharts(app, names));
   part.follow();
   return own(part.element);

@@ -3,6 +3,7 @@
 import { ApiError, get, hostPath, now } from "../api.js";
 import { Chart } from "../charts.js";
 import { h, morph } from "../dom.js";
+import { parseSeries } from "../series.js";
 import { clock, day, duration, plain } from "../format.js";
 
 const SPANS = [["1 h", 3600], ["6 h", 21600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000]];
@@ -127,7 +128,10 @@ export class LineCharts {
 
 const unitText = (unit) => ({ "%": "%", By: "", "By/s": "per second", Cel: "°C", W: "W" })[unit] ?? "";
 
-const label = (name) => plain(name.includes(":") ? `${name.slice(0, name.indexOf(":")).split(".").at(-1)} ${name.slice(name.indexOf(":") + 1)}` : name.split(".").at(-1), 40);
+function label(name) {
+  const { kind, item } = parseSeries(name);
+  return plain(item === null ? kind.replace(".", " ") : `${item} ${kind.split(".").at(-1)}`, 40);
+}
 
 function inParts(all, length) {
   return Array.from({ length: Math.ceil(all.length / length) }, (_, index) => all.slice(index * length, (index + 1) * length));

@@ -91,7 +91,7 @@ function whatChanged(app) {
   const to = momentOf(app.route);
   const from = (to ?? now()) - 3600;
   const events = app.timebar.events.filter((event) => seconds(event.at) >= from && seconds(event.at) <= (to ?? Infinity)).length;
-  return h("a", { class: "what-changed", href: app.link("compare", null, { from: Math.round(from / 60) * 60, to: to === null ? null : to, at: null }) }, `what changed ▸ ${several(events, "event")} in 1 h`);
+  return h("a", { class: "what-changed", href: app.link("compare", null, { from: Math.round(from / 60) * 60, to, at: null }) }, `what changed ▸ ${several(events, "event")} in 1 h`);
 }
 
 function troubles(app) {
@@ -121,12 +121,12 @@ function places(app) {
     ["sensors", "sensors", count("sensors")],
     ["charts", "charts"],
     ["events", "events"],
-    ["compare", "compare"],
+    ["compare", "compare", undefined, { from: Math.round(((momentOf(app.route) ?? now()) - 3600) / 60) * 60, to: momentOf(app.route), at: null }],
     ["agent", "agent"],
   ];
   return h(
     "nav",
     { key: "places", class: "sections", "aria-label": "Parts of the machine" },
-    entries.map(([name, label, number]) => h("a", { href: app.link(name, null, { from: null, to: null }), "aria-current": app.route.section === name ? "page" : null, class: number === 0 ? "empty" : "" }, label, number === undefined ? null : h("span", { class: "count" }, ` ${number}`))),
+    entries.map(([name, label, number, query]) => h("a", { href: app.link(name, null, query ?? { from: null, to: null }), "aria-current": app.route.section === name ? "page" : null, class: number === 0 ? "empty" : "" }, label, number === undefined ? null : h("span", { class: "count" }, ` ${number}`))),
   );
 }

@@ -4,12 +4,13 @@ import { h } from "../dom.js";
 import { percent, plain, size, UNKNOWN } from "../format.js";
 import { isRealDisk, isRealInterface } from "../kinds.js";
 import { momentOf } from "../router.js";
+import { seriesName } from "../series.js";
 
 const GPUS_ONE_BY_ONE = 4;
 
 export function meters(app) {
   const all = [...cpuAndMemory(app), ...gpus(app), ...disk(app), ...network(app)];
-  app.sparks.want(app.route.host, all.flatMap((one) => one.series ?? []).slice(0, 20), momentOf(app.route));
+  app.sparks.want(app.route.host, all.flatMap((one) => (one.series ? [one.series] : [])).slice(0, 20), momentOf(app.route));
   return h("div", { key: "meters", class: "meters" }, all.map((one) => meter(app, one)));
 }
 
@@ -21,7 +22,7 @@ function meter(app, { label, value, text, title, warn = Infinity, bad = Infinity
     { class: `meter ${level}`, href, title, key: label },
     h("span", { class: "meter-label" }, label),
     h("span", { class: "meter-value" }, text ?? (known ? `${percent(value)} %` : UNKNOWN), level ? h("span", { class: "sign", "aria-label": "high" }, " ⚠") : null),
-    series ? app.sparks.line(series[0], top) : null,
+    series ? app.sparks.line(series, top) : null,
     top === 100 ? h("span", { class: "gauge", role: "meter", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": known ? Math.round(value) : null, "aria-valuetext": known ? null : "unknown" }, h("span", { class: "gauge-fill", style: { width: `${known ? Math.min(100, Math.max(0, value)) : 0}%` } })) : null,
   );
 }
@@ -31,8 +32,8 @@ function cpuAndMemory(app) {
   const load = cpu.load_average ? `load ${cpu.load_average.map((one) => one.toFixed(2)).join(" ")}` : "";
   const wait = cpu.times?.iowait > 1 ? ` · ${percent(cpu.times.iowait)} % waiting for I/O` : "";
   return [
-    { label: "CPU", value: cpu.usage_percent, title: `${plain(cpu.model ?? "")}\n${load}${wait}`, series: ["cpu.usage"], href: app.link("charts", null, { show: "cpu" }) },
-    { label: "memory", value: memory.usage_percent, title: `${size(memory.used)} of ${size(memory.total)}${memory.swap ? ` · swap ${size(memory.swap.used)} of ${size(memory.swap.total)}` : ""}`, warn: 90, bad: 97, series: ["memory.usage"], href: app.link("charts", null, { show: "memory" }) },
+    { label: "CPU", value: cpu.usage_percent, title: `${plain(cpu.model ?? "")}\n${load}${wait}`, series: "cpu.usage", href: app.link("charts", null, { show: "cpu" }) },
+    { label: "memory", value: memory.usage_percent, title: `${size(memory.used)} of ${size(memory.total)}${memory.swap ? ` · swap ${size(memory.swap.used)} of ${size(memory.swap.total)}` : ""}`, warn: 90, bad: 97, series: "memory.usage", href: app.link("charts", null, { show: "memory" }) },
   ];
 }
 
@@ -52,7 +53,7 @@ function one(app, gpu, index) {
     value: gpu.utilization_percent,
     text: lost ? plain(gpu.status) : undefined,
     title: `${plain(gpu.name ?? "")}\n${size(gpu.memory_used)} of ${size(gpu.memory_total)}${gpu.temperature_celsius === undefined ? "" : ` · ${gpu.temperature_celsius} °C`}`,
-    series: [`gpu.utilization:${gpu.uuid}`],
+    series: seriesName("gpu", gpu.uuid, "utilization"),
     href: app.link("gpus", gpu.uuid),
   };
 }
@@ -62,7 +63,7 @@ function disk(app) {
   if (disks.length === 0) return [];
   const worst = disks.reduce((a, b) => (b.usage_percent > a.usage_percent ? b : a));
   const name = plain(worst.mountpoint, 24);
-  return [{ label: `disk ${name}`, value: worst.usage_percent, title: `${size(worst.free)} free of ${size(worst.total)}; the fullest of ${disks.length}`, warn: 90, bad: 97, series: worst.mountpoint.includes(",") ? undefined : [`disk.usage:${worst.mountpoint}`], href: app.link("disks") }];
+  return [{ label: `disk ${name}`, value: worst.usage_percent, title: `${size(worst.free)} free of ${size(worst.total)}; the fullest of ${disks.length}`, warn: 90, bad: 97, series: seriesName("disk", worst.mountpoint, "usage"), href: app.link("disks") }];
 }
 
 function network(app) {
@@ -72,5 +73,5 @@ function network(app) {
   const busiest = all[rates.indexOf(Math.max(...rates))];
   const total = rates.reduce((sum, each) => sum + each, 0);
   const title = all.map((each) => `${plain(each.name)}: ${size(each.rx_bytes_per_second)}/s in, ${size(each.tx_bytes_per_second)}/s out`).slice(0, 8).join("\n");
-  return [{ label: "net", value: known ? total : null, text: known ? `${size(total)}/s` : UNKNOWN, title, series: busiest && !busiest.name.includes(",") ? [`network.rx:${busiest.name}`] : undefined, top: null, href: app.link("network") }];
+  return [{ label: "net", value: known ? total : null, text: known ? `${size(total)}/s` : UNKNOWN, title, series: busiest ? seriesName("network", busiest.name, "rx") : null, top: null, href: app.link("network") }];
 }
