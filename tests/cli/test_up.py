@@ -11,8 +11,8 @@ import pytest
 from parts.bridge import Command, ask, free_port, is_there, until
 
 
-def _up(folder, *arguments, environment=None):
-    return Command(folder, "up", "up", "--no-browser", *arguments, environment=environment)
+def _up(folder, *arguments):
+    return Command(folder, "up", "up", "--no-browser", *arguments)
 
 
 def _listen(port):

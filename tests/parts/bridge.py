@@ -61,17 +61,17 @@ def until(condition, what, seconds=PATIENCE):
 
 
 class Command:
-    """A command of the product as a process, with what it says."""
+    """A command of the product as a process, with what it says; within is what starts it elsewhere, such as nsenter."""
 
-    def __init__(self, folder, name, *arguments, environment=None):
+    def __init__(self, folder, name, *arguments, within=()):
         self.log = folder / f"{name}.log"
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [*PYTHON, *arguments],
+                [*within, *PYTHON, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**_without_ours(os.environ), "STATE_DIRECTORY": str(folder / "state"), **(environment or {})},
+                env={**_without_ours(os.environ), "STATE_DIRECTORY": str(folder / "state")},
                 start_new_session=True,
             )
 
