@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from parts.docker import working_directory
 from parts.fake_engine import FakeEngine, answer, chunked, fake_engine
 from safetytwin.collectors import engine_client
-from safetytwin.collectors.engine_client import AnswerReader, EngineClient, EngineError, EngineSilentError
+from safetytwin.collectors.engine_client import EngineClient, EngineError, EngineSilentError
+from safetytwin.http_answer import AnswerReader
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_a_path_that_is_no_socket(tmp_path: Path) -> None:
 
 
 def test_trailers_behind_the_last_chunk() -> None:
-    reader = AnswerReader()
+    reader = AnswerReader("the engine", EngineError, max_body=1 << 20)
     for byte in b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nA: b\r\n\r\n":
         assert reader.answer is None
         reader.feed(bytes([byte]))
@@ -163,7 +164,7 @@ def test_trailers_behind_the_last_chunk() -> None:
 
 @given(st.lists(st.binary(max_size=200), max_size=5))
 def test_any_bytes_are_an_answer_or_an_error(pieces: list[bytes]) -> None:
-    reader = AnswerReader()
+    reader = AnswerReader("the engine", EngineError, max_body=1 << 20)
     try:
         for piece in [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *pieces]:
             if reader.answer is None:
@@ -175,7 +176,7 @@ def test_any_bytes_are_an_answer_or_an_error(pieces: list[bytes]) -> None:
 @given(st.binary(max_size=500), st.integers(1, 50), st.integers(1, 50))
 def test_every_body_comes_back_however_it_is_cut(body: bytes, chunk: int, piece: int) -> None:
     data = chunked(body, chunk)
-    reader = AnswerReader()
+    reader = AnswerReader("the engine", EngineError, max_body=1 << 20)
     for start in range(0, len(data), piece):
         reader.feed(data[start : start + piece])
     assert reader.answer is not None

@@ -9,7 +9,6 @@ import os
 import msgspec
 
 from safetytwin.collectors.base import AbsentError, Look
-from safetytwin.collectors.engine_client import EngineError
 from safetytwin.collectors.init_openrc import is_openrc, openrc_services
 from safetytwin.collectors.init_supervise import supervised_services
 from safetytwin.collectors.init_supervisord import SupervisordError, supervisord_services, supervisord_socket
@@ -61,7 +60,7 @@ class InitScriptsCollector:
             look.hint = HINT
         except ConnectionRefusedError:
             self._programs = []  # a socket that a supervisord left behind
-        except (OSError, EngineError, SupervisordError) as error:
+        except (OSError, SupervisordError) as error:
             look.stale = bool(self._programs)
             look.notes.append(f"supervisord at {socket} does not answer: {error}")
         return self._programs

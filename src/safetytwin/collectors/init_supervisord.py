@@ -5,8 +5,8 @@ import socket
 import time
 from typing import Any
 
-from safetytwin.collectors.engine_client import AnswerReader
 from safetytwin.collectors.host_root import HostRoot
+from safetytwin.http_answer import AnswerReader
 from safetytwin.models.fields import count
 from safetytwin.models.service import Service
 from safetytwin.models.timestamps import timestamp
@@ -45,13 +45,13 @@ def supervisord_socket(root: HostRoot) -> str | None:
 
 
 def supervisord_services(path: str) -> list[Service]:
-    """Return the programs of the supervisord at a socket; raises OSError, EngineError or SupervisordError."""
+    """Return the programs of the supervisord at a socket; raises OSError or SupervisordError."""
     return services_of_answer(_ask(path))
 
 
 def _ask(path: str) -> bytes:
     deadline = time.monotonic() + TIMEOUT
-    reader = AnswerReader()
+    reader = AnswerReader("supervisord", SupervisordError, max_body=16 * 1024 * 1024)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT)
         connection.connect(path)
