@@ -26,7 +26,7 @@ def _scan_repository(path: str, name: str, walk: Walk, reader: HeaderReader) -> 
     for entry in walk.entries(os.path.join(path, "blobs")):
         if entry.kind == "file" and entry.name.endswith(_UNFINISHED):
             header = reader.read(entry.path)
-            unfinished = ModelHeader(header.format if header else "unknown", _size(entry.path), problem=DOWNLOADING)
+            unfinished = ModelHeader(header.format if header else "", _size(entry.path), problem=DOWNLOADING)
             yield record(entry.path, unfinished, "huggingface", name=name, name_source="path")
     referred = _referred(os.path.join(path, "refs"), walk)
     revisions = [entry for entry in walk.entries(os.path.join(path, "snapshots")) if entry.kind == "folder"]

@@ -43,7 +43,7 @@ def record(
         name=shown(name),
         name_source=name_source,
         path=shown(path),
-        format=header.format,
+        format=header.format or None,
         architecture=header.architecture,
         parameters=header.parameters,
         quantization=header.quantization,
@@ -107,6 +107,7 @@ def _problem(start: bytes, size: int, ending: str) -> str | None:
 
 def _name_of(path: str) -> str:
     name = os.path.basename(path)
+    name = stem_of_unfinished(name) or name
     stem, ending = os.path.splitext(name)
     if ending.lower() not in {*_FORMATS, ".bin", ".h5"}:
         return name

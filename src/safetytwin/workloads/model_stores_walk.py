@@ -84,6 +84,7 @@ class Walk:
         self._barriers = barriers
         self._deadline = deadline
         self._left = max_entries
+        self._full = False
         self.folders: dict[str, int] = {}
         """By path, the time of change (ns) of every folder that was listed; -1 where it may still change unseen."""
         self.notes: list[str] = []
@@ -101,7 +102,9 @@ class Walk:
         if self._barriers.fstype(path) is not None:
             return []
         if self._left <= 0:
-            self._note(f"{path} and what comes after it are left out: too many files")
+            if not self._full:
+                self._note(f"{path} and what comes after it are left out: too many files")
+            self._full = True
             return []
         if self.is_over():
             return []

@@ -20,7 +20,7 @@ class ModelHeader:
     """A model as its header (and the files beside it) describe it; what is not said there is None."""
 
     format: str
-    """gguf, ggml, safetensors, pytorch, onnx, tflite, hdf5, keras, savedmodel or ctranslate2."""
+    """gguf, ggml, safetensors, pytorch, onnx, tflite, hdf5, keras, savedmodel or ctranslate2; empty where not known."""
     size: int
     """Bytes of all its files."""
     architecture: str | None = None

@@ -20,6 +20,7 @@ _OF_QUANTIZATION = (".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_sh
 """Endings of tensors that say how others are quantised and are no parameters."""
 
 
+_OWN_KEYS = re.compile(rb'"(data_offsets|dtype|__metadata__)"')
 _DTYPE = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 
 
@@ -44,7 +45,7 @@ def parse(source: HeaderSource) -> Part | None:
     available = source.size - 8
     if length > available or length > _READ_HEADER:
         start = source.peek(8, 65_536)
-        if b'"data_offsets"' not in start and b'"__metadata__"' not in start:
+        if _OWN_KEYS.search(start) is None:
             return None
         if length > available:
             raise HeaderError(f"cut short: a header of {length} bytes in a file of {source.size}")

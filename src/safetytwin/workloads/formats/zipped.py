@@ -1,6 +1,7 @@
 """Models that are zips: PyTorch checkpoints (torch.save since 1.6), Keras 3 archives, llamafiles."""
 
 import re
+from dataclasses import replace
 
 import msgspec
 
@@ -75,5 +76,6 @@ def _llamafile(source: HeaderSource, entries: dict[str, Entry]) -> Part | None:
         if name.endswith(".gguf"):
             inside = content(source, entry)
             if inside is not None and inside.peek(0, 4) == gguf.MAGIC:
-                return gguf.parse(inside)
+                part = gguf.parse(inside)
+                return None if part is None else replace(part, header=replace(part.header, size=source.size))
     return None
