@@ -59,3 +59,14 @@ def test_many_that_hang_cost_one_deadline_each() -> None:
     release.set()
     assert all(task.finished.wait(10) for task in tasks)
     worker.close()
+
+
+def test_one_with_little_time_is_left_behind_early_though_one_before_it_had_much() -> None:
+    worker, release = Worker(), threading.Event()
+    patient, hasty = Task(lambda: time.sleep(0.1), 3600.0), Task(lambda: release.wait(60), 0.2)
+    worker.run([patient, hasty, Task(lambda: 1, 3600.0)])
+    assert patient.finished.is_set()
+    assert not hasty.finished.is_set()
+    release.set()
+    assert hasty.finished.wait(10)
+    worker.close()

@@ -22,7 +22,8 @@ class Task:
     result: Any = None
     error: Exception | None = None
     duration: float | None = None
-    started: threading.Event = field(default_factory=threading.Event)
+    started: float | None = None
+    """time.monotonic() when it began."""
     finished: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -37,24 +38,48 @@ class Task:
 
 
 class _Batch:
-    """Tasks handed to one thread; once abandoned, that thread begins no further one."""
+    """Tasks handed to one thread; once abandoned, that thread begins no further one.
+
+    Who waits for them is woken once, when all are done: a wake-up for each costs more than most collectors.
+    """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tasks
+        self._tasks = tasks
         self._lock = threading.Lock()
+        self._position = 0
+        """The task that runs, or is next."""
         self._abandoned = False
+        self._done = threading.Event()
 
-    def begin(self, task: Task) -> bool:
-        with self._lock:
-            if self._abandoned:
-                return False
-            task.started.set()
-            return True
+    def serve(self) -> bool:
+        """Run the tasks; return False where the batch was abandoned meanwhile."""
+        for position, task in enumerate(self._tasks):
+            with self._lock:
+                if self._abandoned:
+                    return False
+                self._position = position
+                task.started = time.monotonic()
+            task.run()
+        self._done.set()
+        return True
 
-    def abandon_unless_finished(self, task: Task) -> bool:
-        with self._lock:
-            self._abandoned = not task.finished.is_set()
-            return self._abandoned
+    def wait(self) -> int | None:
+        """Wait until all are done, or one exceeds its deadline; return that one's position, None for all done.
+
+        The batch is then abandoned.
+        """
+        shortest = min(task.deadline for task in self._tasks)
+        pause = shortest
+        while not self._done.wait(pause):
+            with self._lock:
+                task = self._tasks[self._position]
+                left = task.deadline if task.started is None else task.started + task.deadline - time.monotonic()
+                if left <= 0 and not task.finished.is_set():
+                    self._abandoned = True
+                    return self._position
+            # One that starts meanwhile may have less time than the one that runs.
+            pause = min(max(left, 0.001), shortest)
+        return None
 
 
 class Worker:
@@ -65,16 +90,14 @@ class Worker:
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run tasks in order; those that exceed their deadline go on where nobody waits for them."""
-        position = 0
-        while position < len(tasks):
-            batch = _Batch(tasks[position:])
+        while tasks:
+            batch = _Batch(tasks)
             self._hand_over(batch)
-            for task in batch.tasks:
-                position += 1
-                task.started.wait()
-                if not task.finished.wait(task.deadline) and batch.abandon_unless_finished(task):
-                    self._queue = None
-                    break
+            late = batch.wait()
+            if late is None:
+                return
+            self._queue = None
+            tasks = tasks[late + 1 :]
 
     def close(self) -> None:
         """Let the thread end once it has nothing to do."""
@@ -90,8 +113,5 @@ class Worker:
 
 
 def _serve(queue: "SimpleQueue[_Batch | None]") -> None:
-    while (batch := queue.get()) is not None:
-        for task in batch.tasks:
-            if not batch.begin(task):
-                return
-            task.run()
+    while (batch := queue.get()) is not None and batch.serve():
+        pass
