@@ -1,6 +1,5 @@
 """What the agent is told: a TOML file, the environment and flags, each stronger than the one before."""
 
-import difflib
 import os
 import sys
 import tomllib
@@ -33,9 +32,14 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: A[bool, Meta(description="list the processes' environments, values redacted")] = False
     allow_environment: A[list[str], Meta(description="names (shell patterns) whose values in environments may be shown")] = msgspec.field(default_factory=list)
     user_units: A[bool, Meta(description="list the units of the users' systemd managers too")] = False
+    unit_file_contents: A[bool, Meta(description="show what is in the unit files that the administrator wrote, redacted")] = False
     docker_socket: A[str | None, Meta(description="the Docker engine's socket, if not the usual one")] = None
     podman_socket: A[str | None, Meta(description="Podman's socket, if not the usual one")] = None
     system_bus: A[str | None, Meta(description="the D-Bus system bus's socket, if not the usual one")] = None
+    recognise: A[bool, Meta(description="recognise AI workloads and the models they use")] = True
+    model_directories: A[list[str], Meta(description="directories to look for model files in, beside the engines' own stores")] = msgspec.field(default_factory=list)
+    ai_catalogue: A[str | None, Meta(description="TOML file with engines of your own; docs/catalogue.md")] = None
+    ask_engines: A[bool, Meta(description="ask engines on loopback which models they hold: only GETs that load nothing")] = False
     # fmt: on
 
 
@@ -141,6 +145,8 @@ def _check(source: str, key: str, value: Any) -> None:
 def _known(source: str, key: str, known: Mapping[str, str]) -> None:
     if key in known:
         return
+    import difflib  # noqa: PLC0415 - only for the message
+
     close = difflib.get_close_matches(key, known, 1, 0.5)
     nearest = f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(known)}"
     raise ConfigError(f"{source}: there is no key {key!r}; {nearest}")

@@ -62,10 +62,22 @@ def make_observer(config: AgentConfig, host_id: str) -> Observer:
         open_files=config.open_files,
         environment=config.environment,
         user_units=config.user_units,
+        unit_file_contents=config.unit_file_contents,
         docker_socket=config.docker_socket,
         podman_socket=config.podman_socket,
         system_bus=config.system_bus,
     )
     chosen = [registration for registration in collectors if registration.name not in config.without]
     looker = SystemLooker(chosen, host_id=host_id, options=options, backend=config.backend)
-    return Observer(looker, Redactor(config.allow_environment))
+    return Observer(looker, Redactor(config.allow_environment), make_recogniser(config))
+
+
+def make_recogniser(config: AgentConfig) -> Callable[[SystemState], SystemState] | None:
+    """Return what recognises AI workloads, None where that is off; raises ValueError for an unfit catalogue."""
+    if not config.recognise:
+        return None
+    from safetytwin.workloads.machine import recogniser_of  # noqa: PLC0415 - only where it is wanted
+
+    return recogniser_of(
+        model_directories=config.model_directories, own_catalogue=config.ai_catalogue, ask=config.ask_engines
+    ).recognise

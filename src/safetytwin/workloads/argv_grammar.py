@@ -1,6 +1,7 @@
 """Reads a command line: wrappers taken off, the program resolved, its flags; text in, facts out.
 
-What a program is called with says what it is told to do, never what it is: whoever judges sets it against the executable.
+What a program is called with says what it is told to do, never what it is: whoever judges sets that against the
+executable.
 """
 
 import re
@@ -272,7 +273,7 @@ def positionals(arguments: Sequence[str], valued: Iterable[str] = ()) -> list[st
     valued are the flags known to take a value; of an unknown flag the next argument counts as its value.
     """
     known = frozenset(valued)
-    found = []
+    found: list[str] = []
     skip = False
     for place, word in enumerate(arguments):
         if skip:

@@ -3,6 +3,8 @@
 A user's own file may add tables or replace one of the same name. docs/catalogue.md explains every key.
 """
 
+# ruff: noqa: E501 - a key a line: a table to read
+
 import os
 import tomllib
 from typing import Annotated as A  # noqa: N817 - the fields below are a table, one row each
@@ -143,7 +145,9 @@ def _checked(tables: dict[str, Any], path: str, against: dict[str, Any] | None =
         place = f"{path}: [family.{name}]"
         for runtime in family.runs_on:
             if runtime not in runtimes:
-                raise CatalogueError(f"{place} runs_on names {runtime!r}; the runtimes are {', '.join(sorted(runtimes))}")
+                raise CatalogueError(
+                    f"{place} runs_on names {runtime!r}; the runtimes are {', '.join(sorted(runtimes))}"
+                )
         for key in family.unconfirmed:
             if key not in Family.__struct_fields__:
                 raise CatalogueError(f"{place} unconfirmed names {key!r}, which is no key of a family")

@@ -40,17 +40,17 @@ def endpoints_of(
                 port=port.container_port, published=published, exposed=exposed, authenticated=authenticated
             )
     if not found and any(process.connections is None for process in members):
-        for one in told:
-            if one.listener.port is not None:
-                host = one.listener.host
+        for verdict in told:
+            if verdict.listener.port is not None:
+                host = verdict.listener.host
                 exposed = is_exposed(host) if host is not None and service is None else None
-                found[(host, one.listener.port)] = Endpoint(
-                    address=host, port=one.listener.port, exposed=exposed, authenticated=authenticated
+                found[(host, verdict.listener.port)] = Endpoint(
+                    address=host, port=verdict.listener.port, exposed=exposed, authenticated=authenticated
                 )
-    for one in told:
-        if one.listener.socket is not None:
-            found[("unix", one.listener.socket)] = Endpoint(
-                path=one.listener.socket, exposed=False, authenticated=authenticated
+    for verdict in told:
+        if verdict.listener.socket is not None:
+            found[("unix", verdict.listener.socket)] = Endpoint(
+                path=verdict.listener.socket, exposed=False, authenticated=authenticated
             )
     return sorted(found.values(), key=lambda one: (one.path or "", one.port or 0, one.address or ""))
 

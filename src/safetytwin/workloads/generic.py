@@ -5,15 +5,17 @@ from os.path import basename
 
 from safetytwin.models.process import Process
 from safetytwin.models.workload import Evidence
-from safetytwin.workloads.argv_grammar import Invocation, has_flag, interpreter_of, values_of
 from safetytwin.workloads.arguments import listener_of
+from safetytwin.workloads.argv_grammar import Invocation, has_flag, interpreter_of, values_of
 from safetytwin.workloads.catalogue import Catalogue, Family
 from safetytwin.workloads.evidence import convinces, ordered, score
 from safetytwin.workloads.judgement import Judgement, Listener, ModelReference
 from safetytwin.workloads.process_sight import Sight
 from safetytwin.workloads.tools import handles_only
 
-_WEB_SERVERS = frozenset({"uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi", "daphne", "flask", "fastapi", "waitress-serve"})
+_WEB_SERVERS = frozenset(
+    {"uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi", "daphne", "flask", "fastapi", "waitress-serve"}
+)
 _SERVING_FLAGS = ("--port", "--host", "--listen", "--uds", "--bind", "-b")
 _MOST_FLAGS = 3.0
 _WEIGHTS_OF_FILES = {"mapped": 5.0, "open": 2.5, "named": 3.5}
@@ -83,7 +85,7 @@ def _runtimes(catalogue: Catalogue, process: Process, sight: Sight, evidence: li
     for path, library in sight.libraries:
         if library.kind == "runtime":
             seen.setdefault(library.name, path)
-    roles = set()
+    roles: set[str] = set()
     for name, path in seen.items():
         runtime = catalogue.runtime[name]
         roles.add(runtime.role)
@@ -114,9 +116,7 @@ def _role(
     process: Process, invocation: Invocation, sight: Sight, roles: set[str], evidence: Sequence[Evidence]
 ) -> str | None:
     listens = any(one.status == "LISTEN" for one in process.connections or ())
-    serving = listens or (
-        invocation.program in _WEB_SERVERS or has_flag(invocation.arguments, _SERVING_FLAGS)
-    )
+    serving = listens or (invocation.program in _WEB_SERVERS or has_flag(invocation.arguments, _SERVING_FLAGS))
     holds_weights = any(one.family == "model_file" for one in evidence)
     if "ml" in roles:
         if serving and "text" in roles:

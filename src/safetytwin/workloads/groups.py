@@ -79,7 +79,7 @@ def _belongs(process: Process, mine: Judgement, parent: Process, above: Judgemen
     if mine.role in {"mcp-server", "agent"} and mine.role != above.role:
         return False
     if mine.engine == above.engine and mine.role == "agent":
-        return above.launcher or any(one.family == "parent" for one in mine.evidence) and process.exe == parent.exe
+        return above.launcher or (any(one.family == "parent" for one in mine.evidence) and process.exe == parent.exe)
     if mine.engine is not None and mine.engine == above.engine:
         return True
     if above.role == "trainer" and mine.role in {"trainer", "ml"}:

@@ -1,4 +1,4 @@
-"""What names a process's family: executable, command line, title, placement. Names are weak; contradictions are kept."""
+"""What names a process's family: executable, command line, title, placement; names are weak, contradictions kept."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -157,7 +157,7 @@ class IdentityTable:
     ) -> list[Claim]:
         """Return what a process's executable, command line and titles claim, and what speaks against it.
 
-        script_path is the script with links resolved; interprets tells that the process maps an interpreter's libraries.
+        script_path is the script with links resolved; interprets tells that an interpreter's libraries are mapped.
         """
         found = list(self._by_exe(process))
         known = {claim.family for claim in found}
@@ -203,8 +203,7 @@ class IdentityTable:
             and not basename(exe).startswith(("ld-", "ape-", ".ape-"))
         )
 
-        def claim(family: str, locator: str, weight: float, kind: str = "argv") -> Claim:
-            return Claim(family, _said(kind, source, locator, f"engine:{family}", weight), starts)
+        claim = _Claimant(source, starts)
 
         name = invocation.program
         if invocation.kind == "program":
@@ -243,7 +242,7 @@ class IdentityTable:
                 locator = process.name
                 yield Claim(family, _said("title", f"/proc/{process.pid}/comm", locator, f"engine:{family}", 3.0))
 
-    def _by_script(self, invocation: Invocation, script_path: str | None, claim: "_Make") -> Iterator[Claim]:
+    def _by_script(self, invocation: Invocation, script_path: str | None, claim: "_Claimant") -> Iterator[Claim]:
         if invocation.interpreter not in {"python", "node"}:
             return
         if invocation.package:
@@ -258,7 +257,7 @@ class IdentityTable:
             if pattern.match("/".join(parts[-depth:])):
                 yield claim(family, script_path or invocation.path, _WEIGHTS["file"])
 
-    def _by_fetched(self, invocation: Invocation, claim: "_Make") -> Iterator[Claim]:
+    def _by_fetched(self, invocation: Invocation, claim: "_Claimant") -> Iterator[Claim]:
         if invocation.interpreter == "node":
             for family, _ in self._node_packages.of(invocation.package):
                 yield claim(family, invocation.path, _WEIGHTS["fetched"])
@@ -268,7 +267,7 @@ class IdentityTable:
         for family in sorted(families):
             yield claim(family, invocation.path, _WEIGHTS["fetched"])
 
-    def _by_title(self, process: Process, invocation: Invocation, claim: "_Make") -> Iterator[Claim]:
+    def _by_title(self, process: Process, invocation: Invocation, claim: "_Claimant") -> Iterator[Claim]:
         exe = process.exe
         title = invocation.path
         for family in {family for name in (title, invocation.program) for family, _ in self._titles.of(name)}:
@@ -308,11 +307,15 @@ class IdentityTable:
         return self._families[name]
 
 
-class _Make:
-    """The type of the function that makes a claim of a command line."""
+class _Claimant(NamedTuple):
+    """Makes the claims of one command line."""
+
+    source: str
+    launcher: bool
 
     def __call__(self, family: str, locator: str, weight: float, kind: str = "argv") -> Claim:
-        raise NotImplementedError
+        """Return the claim that the process is of a family."""
+        return Claim(family, _said(kind, self.source, locator, f"engine:{family}", weight), self.launcher)
 
 
 def _said(family: str, source: str, locator: str, says: str, weight: float) -> Evidence:

@@ -182,9 +182,7 @@ class Judge:
             weight = 5.0
         elif name in by_family:
             weight = 3.5
-        elif same_program and not own_words and (forked or multiprocessing or invocation.kind == "title"):
-            weight = 4.5
-        elif same_program and forked:
+        elif same_program and (forked or (not own_words and (multiprocessing or invocation.kind == "title"))):
             weight = 4.5
         elif verdict.role == "server" and self._is_runner(process, verdict):
             weight = 3.5
@@ -267,7 +265,9 @@ class Judge:
             return
         titled = invocation.kind in {"title", "none"} and not any(one.family in {"parent", "argv"} for one in said)
         missing = " or ".join(family.runs_on)
-        yield Evidence("library", source, f"no {missing} mapped", f"not (yet) running on {missing}", -3.0 if titled else -0.7)
+        yield Evidence(
+            "library", source, f"no {missing} mapped", f"not (yet) running on {missing}", -3.0 if titled else -0.7
+        )
 
     def _doubt_small(
         self, process: Process, family: Family, evidence: list[Evidence], sight: Sight, *, by_argv: bool

@@ -1,4 +1,4 @@
-"""What /proc/PID/maps says: which files a process has mapped, where, and whether they are deleted (proc_pid_maps(5))."""
+"""What /proc/PID/maps says: the files a process has mapped, and which of them are deleted (proc_pid_maps(5))."""
 
 import re
 from typing import NamedTuple

@@ -20,7 +20,7 @@ def name_in_path(path: str) -> str | None:
 
 
 def name_of_file(path: str) -> str | None:
-    """Return what a file or folder is called, without ending and shard number; None for a blob, whose name is a digest."""
+    """Return what a file or folder is called, without ending and shard number; None for a blob named by its digest."""
     name = basename(path.rstrip("/"))
     if _BLOB.match(name):
         return None

@@ -91,11 +91,11 @@ def _resolved(
         if known is not None:
             return msgspec.structs.replace(known, state=state)
         from_path = name_of_file(reference.value) if reference.value.startswith(("/", ".")) else reference.value
-        name, source = (served, "argv") if served and not is_hub_name(reference.value) else (from_path, "argv")
+        name = served if served and not is_hub_name(reference.value) else from_path
         path = reference.value if reference.value.startswith("/") else None
         identity = path or f"{engine or 'unknown'}:{reference.value}"
         kind = None if reference.kind == "model" else reference.kind
-        return AiModel(id=identity, name=name, name_source=source, path=path, kind=kind, state=state)
+        return AiModel(id=identity, name=name, name_source="argv", path=path, kind=kind, state=state)
     known = stored.at(file.path)
     header = file.header
     seen = sightings.get(file.path)

@@ -186,9 +186,7 @@ class SightReader:
         except OSError:
             return None
 
-    def _descriptors(
-        self, base: str, known: set[str], denied: list[str]
-    ) -> tuple[tuple[str, ...], list[ModelFile]]:
+    def _descriptors(self, base: str, known: set[str], denied: list[str]) -> tuple[tuple[str, ...], list[ModelFile]]:
         devices: dict[str, None] = {}
         files: list[ModelFile] = []
         try:

@@ -1,7 +1,7 @@
 """Recognises the AI workloads of a state: judges what changed, groups processes, joins models, GPUs and endpoints.
 
-A process or service of which nothing changed keeps the identical record that it was given in the look before, and is not
-judged again.
+A process or service of which nothing changed is not judged again and keeps the identical record that it was given in
+the look before.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,14 +16,13 @@ from safetytwin.models.workload import Ai, AiModel, Evidence, Workload
 from safetytwin.workloads.assembling import is_serving, key_of, workload_of
 from safetytwin.workloads.catalogue import Catalogue
 from safetytwin.workloads.containers import container_workload, is_running
-from safetytwin.workloads.evidence import confidence
 from safetytwin.workloads.groups import Group, groups_of
 from safetytwin.workloads.judge import Judge
 from safetytwin.workloads.judgement import Judgement
 from safetytwin.workloads.library_table import LibraryTable
 from safetytwin.workloads.model_files import HeaderReader
 from safetytwin.workloads.models_used import Asked, StoredModels, joined, models_of_workload
-from safetytwin.workloads.process_sight import Sight, SightReader
+from safetytwin.workloads.process_sight import SightReader
 from safetytwin.workloads.service_links import Tie, related_services
 from safetytwin.workloads.tracked_process import Seen
 
@@ -241,11 +240,7 @@ class Recogniser:
         self._workloads = {one.id: one for one in same}
         self._models = {one.id: one for one in models}
         before = self._ai
-        if (
-            before is None
-            or not _identical(before.workloads, same)
-            or not _identical(before.models, models)
-        ):
+        if before is None or not _identical(before.workloads, same) or not _identical(before.models, models):
             self._ai = Ai(workloads=same, models=models)
         assert self._ai is not None  # noqa: S101 - made above where there was none
         return self._ai

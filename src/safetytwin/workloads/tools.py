@@ -25,8 +25,8 @@ _HANDLERS = frozenset(
     "llama-quantize llama-gguf llama-gguf-split gguf-split quantize gguf-dump gguf_dump".split()
 )
 _AI_WORDS = frozenset(
-    "torch torchvision torchaudio tensorflow tensorflow-gpu tensorflow-cpu jax jaxlib transformers accelerate diffusers "
-    "onnxruntime onnxruntime-gpu ctranslate2 sentence-transformers safetensors bitsandbytes".split()
+    "torch torchvision torchaudio tensorflow tensorflow-gpu tensorflow-cpu jax jaxlib transformers accelerate "
+    "diffusers onnxruntime onnxruntime-gpu ctranslate2 sentence-transformers safetensors bitsandbytes".split()
 )
 
 

@@ -18,7 +18,18 @@ _GROWTH = 1024 * 1024
 class Seen:
     """What is kept of a process between looks."""
 
-    __slots__ = ("_about", "_fds", "_placement", "_result", "_shown_of", "_vms", "judgement", "raw", "sight", "sightings")
+    __slots__ = (
+        "_about",
+        "_fds",
+        "_placement",
+        "_result",
+        "_shown_of",
+        "_vms",
+        "judgement",
+        "raw",
+        "sight",
+        "sightings",
+    )
 
     def __init__(self, process: Process, judgement: Judgement) -> None:
         self.raw = process
