@@ -4,14 +4,13 @@ Machines are cloned with their machine-id, hostname and disks, so none of these 
 makes up a random id once and keeps it in its state directory, beside what it saw of the machine then.
 """
 
-import hashlib
 import os
-import secrets
 import sys
 
 import msgspec
 
 from safetytwin.agent.atomic_file import write_whole
+from safetytwin.digest import sha256_hex
 from safetytwin.models.fields import Record
 
 IDENTITY_FILE = "identity.json"
@@ -56,7 +55,7 @@ def machine_fingerprint(path: str = "/etc/machine-id") -> str | None:
             machine_id = file.read(64).strip()
     except OSError:
         return None
-    return hashlib.sha256(b"safetytwin\0" + machine_id).hexdigest()[:32] if machine_id else None
+    return sha256_hex(b"safetytwin\0" + machine_id)[:32] if machine_id else None
 
 
 def read_identity(directory: str) -> Identity | None:
@@ -74,7 +73,7 @@ def read_identity(directory: str) -> Identity | None:
 def reset_identity(directory: str) -> Identity:
     """Make a new identity and keep it in directory; raises OSError."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    identity = Identity(host_id=secrets.token_hex(16), machine_id=machine_fingerprint())
+    identity = Identity(host_id=os.urandom(16).hex(), machine_id=machine_fingerprint())
     write_whole(os.path.join(directory, IDENTITY_FILE), msgspec.json.encode(identity))
     return identity
 

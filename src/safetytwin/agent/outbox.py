@@ -1,8 +1,8 @@
 """Makes frames of states and sees them delivered: in order, each once, the newest state first after an absence."""
 
 import logging
+import os
 import random
-import secrets
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -49,7 +49,7 @@ class Outbox:
         self._sender = sender
         self._spool = spool
         self._clock = clock
-        self._epoch = secrets.token_hex(8)
+        self._epoch = os.urandom(8).hex()
         self._seq = -1
         self._last: SystemState | None = None
         self._full_needed = True

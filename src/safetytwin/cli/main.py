@@ -1,7 +1,6 @@
 """The command line: picks the command and imports no other."""
 
 import argparse
-import difflib
 import importlib
 import os
 import re
@@ -107,6 +106,8 @@ def _without_command(arguments: Sequence[str]) -> int:
     elif arguments[0].startswith("-"):
         parser.parse_args(arguments)
     else:
+        import difflib
+
         close = difflib.get_close_matches(arguments[0], COMMANDS, 1)
         parser.error(f"there is no command {arguments[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
     return 2
