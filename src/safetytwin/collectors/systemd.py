@@ -52,7 +52,8 @@ class SystemdCollector:
                 view.close()
 
     def _system_services(self, look: Look) -> list[Service]:
-        if not os.path.isdir(os.path.join(look.root.run, "systemd/system")):
+        # As sd_booted(3) tells it; a bus that was named may be that of a systemd elsewhere.
+        if look.options.system_bus is None and not os.path.isdir(os.path.join(look.root.run, "systemd/system")):
             raise AbsentError("systemd does not run here")
         if self._system is None:
             bus = look.options.system_bus or os.path.join(look.root.run, "dbus/system_bus_socket")
