@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 
 import pytest
 
@@ -10,6 +11,7 @@ from safetytwin.collectors.host_root import HostRoot
 from safetytwin.workloads import model_stores
 from safetytwin.workloads.model_stores import ModelInventory
 from safetytwin.workloads.model_stores_ollama import layers_of
+from safetytwin.workloads.model_stores_unit import environment_of_unit
 from safetytwin.workloads.model_stores_walk import Barriers, Walk
 
 OLLAMA = "usr/share/ollama/.ollama/models"
@@ -180,6 +182,41 @@ def test_ollama_stores_of_users_and_of_the_environment(machine):
     assert sorted(model.name for model in look(machine)) == ["llama3:v0", "llama3:v1", "llama3:v2"]
     found = look(machine, OLLAMA_MODELS="/srv/ollama")
     assert sorted(model.name for model in found) == ["llama3:v0", "llama3:v1", "llama3:v2", "llama3:v3"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("ollama.service", '[Service]\nEnvironment="OLLAMA_MODELS=/srv/of unit"\n', "/srv/of unit"),
+        ("ollama.service.d/override.conf", "[Service]\nEnvironment=A=1 OLLAMA_MODELS=/srv/x \\\n B=2\n", "/srv/x"),
+        ("ollama.service.d/notes.txt", "Environment=OLLAMA_MODELS=/srv/x", None),
+        ("ollama.service", 'Environment="OLLAMA_MODELS=/srv/x', None),
+        ("ollama.service", "#Environment=OLLAMA_MODELS=/srv/x", None),
+    ],
+)
+def test_the_unit_of_ollama_says_where_its_store_is(machine, file, text, expected):
+    made.write(f"{machine}/etc/systemd/system/{file}", text.encode())
+    assert environment_of_unit(HostRoot.fixture(machine), "ollama.service").get("OLLAMA_MODELS") == expected
+    if expected is not None:
+        digest, size, _ = add_blob(machine, store=expected)
+        add_to_ollama(machine, "8b", [("model", digest, size)], store=expected)
+        assert only(look(machine)).name == "llama3:8b"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take on another user's rights")
+def test_what_may_not_be_looked_into_is_said():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)  # noqa: S103 - another user is to pass through
+        made.write(f"{folder}/etc/passwd", b"ada:x:1000:1000::/home/ada:/bin/sh\n")
+        os.makedirs(f"{folder}/home/ada", mode=0o700)
+        found = inventory(folder)
+        os.seteuid(65534)
+        try:
+            assert found.look() == []
+        finally:
+            os.seteuid(0)
+    assert found.notes == ["5 places where models may be can't be looked into; run as root to see them"]
 
 
 def add_to_hub(machine, repository, files, *, revision="1" * 40, hub=HUB, ref="main"):

@@ -88,10 +88,12 @@ class ModelInventory:
         """Find which of the places exist, without links and on file systems of this machine."""
         self._barriers = Barriers(self._root)
         self._found, self._absent = {}, []
+        denied = 0
         for place in self._places:
             try:
                 path, barrier = self._barriers.resolved(place.path)
             except OSError as error:
+                denied += isinstance(error, PermissionError)
                 if place.named:
                     self._absent.append(f"{place.path} can't be looked at: {error.strerror or error}")
                 continue
@@ -101,6 +103,8 @@ class ModelInventory:
                     self._absent.append(note)
                 continue
             self._found.setdefault(path, place)
+        if denied:
+            self._absent.append(f"{denied} places where models may be can't be looked into; run as root to see them")
 
     def _scan(self, path: str, place: Place, before: _Scanned | None) -> _Scanned:
         started = time.monotonic()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from safetytwin.collectors.host_root import HostRoot, read_bytes, text_of
+from safetytwin.workloads.model_stores_unit import environment_of_unit
 
 _MAX_HOMES = 1024
 
@@ -26,7 +27,7 @@ def places(root: HostRoot, environment: Mapping[str, str], directories: Sequence
     environment is that of the process that asks: what the engines' variables say there holds.
     """
     found: dict[str, Place] = {}
-    for place in (*_named(environment, directories), *_usual(root, environment)):
+    for place in (*_named(environment, directories), *_of_units(root), *_usual(root, environment)):
         path = os.path.normpath(os.path.join(root.root, place.path.lstrip("/")))
         found.setdefault(path, Place(place.store, path, place.named))
     return list(found.values())
@@ -41,6 +42,11 @@ def _named(environment: Mapping[str, str], directories: Sequence[str]) -> Iterat
         yield Place("huggingface", hub)
     if cache := environment.get("LLAMA_CACHE"):
         yield Place("llama.cpp", cache)
+
+
+def _of_units(root: HostRoot) -> Iterator[Place]:
+    if models := environment_of_unit(root, "ollama.service").get("OLLAMA_MODELS"):
+        yield Place("ollama", models)
 
 
 def _hub(environment: Mapping[str, str]) -> str | None:
