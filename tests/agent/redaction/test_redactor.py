@@ -88,6 +88,33 @@ def test_what_holds_no_secret_is_the_same_object_and_so_is_what_did_not_change()
     assert third.processes[0].cpu_percent == 3.0
 
 
+_TEXTS = st.sampled_from(["plain", URL, f"--token={SECRET}", f"password={SECRET}", SECRET, ""])
+_JSON = st.recursive(
+    st.none() | st.integers(0, 3) | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "api_key", "command"]), inner),
+    max_leaves=8,
+)
+_PROCESSES = st.builds(
+    Process,
+    pid=st.integers(1, 3),
+    start_ticks=st.just(1),
+    name=_TEXTS,
+    cmdline=st.none() | st.lists(_TEXTS, max_size=4),
+    environment=st.none() | st.dictionaries(st.sampled_from(["PATH", "X", "TOKEN"]), _TEXTS),
+    extra=st.none() | st.dictionaries(st.sampled_from(["a", "secret", "argv"]), _JSON),
+)
+
+
+@given(st.lists(st.tuples(st.lists(_PROCESSES, max_size=4), _JSON), min_size=1, max_size=5))
+def test_what_is_known_of_the_look_before_changes_nothing_that_is_shown(
+    looks: list[tuple[list[Process], object]],
+) -> None:
+    redactor = Redactor()
+    for processes, extra in looks:
+        state = msgspec.structs.replace(_state(processes, []), extra={"theirs": extra})
+        assert msgspec.json.encode(redactor.redact(state)) == msgspec.json.encode(Redactor().redact(state))
+
+
 def test_items_with_one_key_are_all_kept() -> None:
     twice = [Process(pid=1, start_ticks=1, name="a"), Process(pid=1, start_ticks=1, name="b")]
     assert [process.name for process in Redactor().redact(_state(twice, [])).processes] == ["a", "b"]
