@@ -22,6 +22,11 @@ def test_the_collections_follow_from_the_models():
         "processes",
         "ai.workloads",
         "ai.models",
+        "software.packages",
+        "software.users",
+        "software.groups",
+        "software.sysctl",
+        "software.unit_files",
     }
 
 

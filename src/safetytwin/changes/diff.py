@@ -1,6 +1,6 @@
 """diff: what changed between two states."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import compress, count, filterfalse
 from operator import attrgetter, is_not
 from typing import Any
@@ -43,24 +43,38 @@ def diff(old: SystemState, new: SystemState) -> Change:
     Items that are the same object in both states cost next to nothing, so that a look that shares what did not change
     is cheap to compare with the one before.
     """
-    old_rest, old_keyed = _split(old)
-    new_rest, new_keyed = _split(new)
+    shared = _lists(old) & _lists(new)
+    old_rest, old_keyed = _split(old, shared)
+    new_rest, new_keyed = _split(new, shared)
     changes: dict[str, CollectionChange] = {}
     for path, (place, items) in new_keyed.items():
         before = old_keyed[path][1] if path in old_keyed else []
+        if items is before:
+            continue
         change = _collection_change(place.record, before, items)
         if change is not None:
             changes[path] = change
     return Change(state=merge_patch(old_rest, new_rest) or None, collections=changes or None)
 
 
-def _split(state: SystemState) -> tuple[Tree, dict[str, tuple[Place, list[Any]]]]:
+def _lists(state: SystemState) -> set[tuple[str, int]]:
+    return {(place.path, id(items)) for place, items in places(state)}
+
+
+def _split(
+    state: SystemState, shared: Container[tuple[str, int]] = ()
+) -> tuple[Tree, dict[str, tuple[Place, list[Any]]]]:
     """Return the state without the items of its keyed collections, which are [] there, and those collections.
 
-    A collection in which two items share a key is no keyed collection and stays in the state.
+    A collection in which two items share a key is no keyed collection and stays in the state; but not one that is
+    among shared, by path and id: the other state has the very same list, nothing of it changed.
     """
     found = list(places(state))
-    keyed = {place.path: (place, items) for place, items in found if are_keys_unique(place.record, items)}
+    keyed = {
+        place.path: (place, items)
+        for place, items in found
+        if (place.path, id(items)) in shared or are_keys_unique(place.record, items)
+    }
     bare: Any = state
     for place, _ in keyed.values():
         bare = _emptied(bare, place.steps)

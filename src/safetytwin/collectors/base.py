@@ -31,6 +31,7 @@ class LookOptions:
     open_files: bool = False
     environment: bool = False
     user_units: bool = False
+    unit_file_contents: bool = False
     docker_socket: str | None = None
     podman_socket: str | None = None
     system_bus: str | None = None
@@ -84,10 +85,10 @@ class Registration:
 
     name: str
     place: str
-    """Where the result goes: a path of the state (hardware, hardware.cpu, processes, services) or extra.
+    """Where the result goes: a path of the state (hardware, hardware.cpu, software, processes, services) or extra.
 
-    hardware merges the fields of the returned Hardware; services appends to the list; extra.NAME holds whatever a
-    collector of another package returns (JSON values).
+    hardware and software merge the fields of the returned Hardware or Software; services appends to the list;
+    extra.NAME holds whatever a collector of another package returns (JSON values).
     """
     make: Callable[[], Collector]
     deadline: float = 5.0

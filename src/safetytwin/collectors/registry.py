@@ -38,6 +38,13 @@ _PROC: tuple[Registration, ...] = (
     Registration("cgroup_containers", "services", _lazily("cgroup_containers", "CgroupContainersCollector")),
 )
 
+_SOFTWARE: tuple[Registration, ...] = (
+    Registration("packages", "software", _lazily("packages", "PackagesCollector"), deadline=10.0),
+    Registration("accounts", "software", _lazily("accounts", "AccountsCollector")),
+    Registration("sysctl", "software", _lazily("sysctl", "SysctlCollector")),
+    Registration("unit_files", "software", _lazily("unit_files", "UnitFilesCollector")),
+)
+
 _ANYWHERE = ("linux", "darwin", "win32", "freebsd", "openbsd", "netbsd", "cygwin", "sunos", "aix")
 _PSUTIL: tuple[Registration, ...] = (
     Registration("host", "hardware", _lazily("portable", "PortableHost"), platforms=_ANYWHERE),
@@ -64,7 +71,7 @@ def registrations(backend: str) -> list[Registration]:
     Raises TypeError where another package's entry point is no Registration, ValueError where it takes a name that is
     in use.
     """
-    ours = [r for r in (_PROC if backend == "proc" else _PSUTIL) if sys.platform.startswith(r.platforms)]
+    ours = [r for r in (*(_PROC if backend == "proc" else _PSUTIL), *_SOFTWARE) if sys.platform.startswith(r.platforms)]
     names = {registration.name for registration in ours}
     for value, theirs in load_entry_points(ENTRY_POINT_GROUP):
         if not isinstance(theirs, Registration):

@@ -16,6 +16,7 @@ from safetytwin.models.fields import count
 from safetytwin.models.hardware import Gpu, Hardware
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
+from safetytwin.models.software import Software
 from safetytwin.models.system_state import SCHEMA_VERSION, Agent, CollectorStatus, Status, SystemState
 from safetytwin.models.timestamps import timestamp
 
@@ -112,6 +113,7 @@ class SystemLooker:
 
     def _state(self, found: Mapping[str, Any], statuses: dict[str, CollectorStatus], began: float) -> SystemState:
         hardware: dict[str, Any] = {}
+        software: dict[str, Any] = {}
         services: list[Service] = []
         processes: list[Process] = []
         extra: dict[str, Any] = {}
@@ -125,7 +127,9 @@ class SystemLooker:
             elif place == "processes":
                 processes += value
             elif place == "hardware":
-                hardware.update({key: item for key, item in msgspec.structs.asdict(value).items() if item is not None})
+                hardware.update(_known(value))
+            elif place == "software":
+                software.update(_known(value))
             elif place.startswith("hardware.gpu."):
                 hardware.setdefault("gpu", {})[place.removeprefix("hardware.gpu.")] = value
             elif place.startswith("hardware."):
@@ -145,6 +149,7 @@ class SystemLooker:
             services=sorted(services, key=lambda service: (service.type, service.id)),
             processes=with_gpus(processes, [gpu for devices in gpus.values() for gpu in devices]),
             agent=self._agent(statuses, duration),
+            software=Software(**software) if software else None,
             extra=extra or None,
         )
 
@@ -164,6 +169,10 @@ class SystemLooker:
             rss=own_rss(),
             collectors=statuses,
         )
+
+
+def _known(part: msgspec.Struct) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(part).items() if value is not None}
 
 
 def own_rss() -> int | None:

@@ -54,7 +54,7 @@ class UnitFile(Record, frozen=True):
 
     path: A[str, identity_field("Path.")]
     unit: A[str, state_field("Unit that it is, or that the drop-in is for.")]
-    state: A[str | None, state_field("enabled, disabled, static (nothing to enable), masked or linked; null for a drop-in.")] = None
+    state: A[str | None, state_field("enabled, disabled, static (nothing to enable), indirect, masked or linked, as UnitFileState; null for a drop-in.")] = None
     target: A[str | None, state_field("Where a linked unit's file lies.")] = None
     size: A[Count | None, state_field("Size.", unit="By")] = None
     sha256: A[str | None, state_field("SHA-256 of the file; null where it may not be read.")] = None

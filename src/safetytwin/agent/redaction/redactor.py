@@ -10,13 +10,17 @@ import msgspec
 from safetytwin.agent.redaction.argv import redact_argv
 from safetytwin.agent.redaction.environment import redact_environment
 from safetytwin.agent.redaction.text import redact_text, redact_value
+from safetytwin.agent.redaction.unit_file import redact_unit_file
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
+from safetytwin.models.software import Package
 from safetytwin.models.system_state import SystemState
 
 _ARGV_FIELDS = frozenset({"cmdline", "command", "argv", "exec_start"})
 _ENVIRONMENT_FIELDS = frozenset({"environment"})
-_PLAIN_TYPES = frozenset({type(None), bool, int, float})
+_UNIT_FILE_FIELDS = frozenset({"content"})
+# Of packages, what their distribution publishes: libsecret-token:amd64 hides nothing.
+_PLAIN_TYPES: frozenset[type] = frozenset({type(None), bool, int, float, Package})
 _PLAIN_FIELDS: Mapping[type[msgspec.Struct], frozenset[str]] = {
     # What the kernel and the engines choose among their own words can hold no secret: not scanned, for speed.
     Process: frozenset(
@@ -96,7 +100,7 @@ class Redactor:
         if before is not None and value.__class__ is before[0].__class__ and value == before[0]:
             return value if before[1] is before[0] else before[1]
         if isinstance(value, str):
-            return _same(redact_text(value), value)
+            return _same(redact_unit_file(value) if name in _UNIT_FILE_FIELDS else redact_text(value), value)
         if isinstance(value, msgspec.Struct):
             return self._struct(value, before)
         if isinstance(value, dict):

@@ -1,0 +1,80 @@
+"""Unit files that the administrator wrote, their drop-ins, and whether they are enabled; read again only on change."""
+
+import hashlib
+import os
+
+from safetytwin.collectors.base import AbsentError, Look
+from safetytwin.collectors.file_stamps import WatchedFiles
+from safetytwin.collectors.host_root import read_bytes, text_of
+from safetytwin.collectors.unit_folder import FoundFile, UnitFolder, install_state, scan
+from safetytwin.models.software import Software, UnitFile
+
+_LARGEST_FILE = 1 << 20
+_LARGEST_CONTENT = 64 * 1024
+
+
+class UnitFilesCollector:
+    """Keeps what is in the folders of units that are the administrator's own (systemd.unit(5), load path)."""
+
+    def __init__(self) -> None:
+        self._watched = WatchedFiles()
+        self._software = Software()
+        self._unread = 0
+
+    def collect(self, look: Look) -> Software:
+        """Return the files, the very same object where nothing changed.
+
+        Raises AbsentError where systemd has no such folder.
+        """
+        if self._watched.changed():
+            root, local = look.root, "usr/local/lib/systemd/system"
+            folders = [
+                scan("/etc/systemd/system", os.path.join(root.etc, "systemd/system"), root),
+                scan(f"/{local}", os.path.join(root.root, local), root),
+            ]
+            self._watched.watch(place for folder in folders for place in folder.watched)
+            if not any(folder.exists for folder in folders):
+                raise AbsentError("there is no folder of units of systemd")
+            found = self._read(folders, with_content=look.options.unit_file_contents)
+            if found != self._software.unit_files:
+                self._software = Software(unit_files=found)
+        elif self._software.unit_files is None:
+            raise AbsentError("there is no folder of units of systemd")
+        if self._unread:
+            look.notes.append(f"{self._unread} unit files may not be read")
+            look.hint = "run as root"
+        return self._software
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _read(self, folders: list[UnitFolder], *, with_content: bool) -> list[UnitFile]:
+        enabled = frozenset[str]().union(*(folder.enabled for folder in folders))
+        self._unread = 0
+        files = [self._file(file, enabled, with_content=with_content) for folder in folders for file in folder.files]
+        return sorted(files, key=lambda file: file.path)
+
+    def _file(self, file: FoundFile, enabled: frozenset[str], *, with_content: bool) -> UnitFile:
+        if file.is_masked:
+            return UnitFile(file.path, file.unit, state="masked")
+        try:
+            data = read_bytes(file.place, _LARGEST_FILE)
+        except OSError:
+            self._unread += 1
+            return UnitFile(file.path, file.unit, target=file.target)
+        state = None
+        if not file.is_drop_in:
+            state = "linked" if file.target else "masked" if not data else "disabled"
+            if file.unit in enabled:
+                state = "enabled"
+            elif state == "disabled":
+                state = install_state(data)
+        return UnitFile(
+            path=file.path,
+            unit=file.unit,
+            state=state,
+            target=file.target,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content=text_of(data[:_LARGEST_CONTENT]) if with_content else None,
+        )
