@@ -175,7 +175,8 @@ class Facts:
             self._read_io()
         counted = self.num_fds
         self._count_descriptors()
-        if recheck or counted != self.num_fds:
+        if recheck or (counted != self.num_fds and self.pid != self._machine.own_pid):
+            # The agent's own number moves with what it keeps; a socket that it opened is searched for like others'.
             self.read_descriptors()
         if missing:
             read_file(self.base + "stat")  # raises GONE where that is why
@@ -225,7 +226,9 @@ class Facts:
             return False
         raw = self._read("cmdline", CMDLINE_LIMIT + 1)
         self._cmdline_cut = raw is not None and len(raw) > CMDLINE_LIMIT
-        self.cmdline = parse_cmdline(raw[:CMDLINE_LIMIT]) if raw is not None else None
+        cmdline = parse_cmdline(raw[:CMDLINE_LIMIT]) if raw is not None else None
+        if cmdline != self.cmdline:  # the same object says that nothing changed
+            self.cmdline = cmdline
         return raw is None
 
     def _read_cgroup(self) -> bool:
