@@ -4,10 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Literal, TextIO
 
 import msgspec
 
+from safetytwin.agent.redaction.text import redact_text
 from safetytwin.cli.errors import UserError
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.models.printable import printable
@@ -24,6 +25,11 @@ Files are known by their content, not their names; nothing in them is run. Exit 
 Run as root to see the stores of all users."""
 _SECONDS = 60.0
 """What one store may take: a person waits longer than a look may."""
+_TITLES = ("NAME", "SIZE", "PARAMETERS", "QUANTISATION", "ARCHITECTURE", "CONTEXT", "FORMAT", "STORE")
+_JUSTIFIED: tuple[Literal["left", "right"], ...] = (
+    *("left", "right", "right", "left"),
+    *("left", "right", "left", "left"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +50,15 @@ def run(options: argparse.Namespace) -> int:
         if not os.access(directory, os.R_OK | os.X_OK):
             raise UserError(f"{directory} may not be read by this user; try as root")
     inventory = ModelInventory(HostRoot(), os.environ, options.directory, seconds=_SECONDS)
-    models = inventory.look()
+    models = [_redacted(model) for model in inventory.look()]
     show = print_json if options.json else print_table
-    show(models, inventory.notes, sys.stdout)
+    show(models, [redact_text(note) for note in inventory.notes], sys.stdout)
     return 0
+
+
+def _redacted(model: AiModel) -> AiModel:
+    texts = {name: value for name, value in msgspec.structs.asdict(model).items() if isinstance(value, str)}
+    return msgspec.structs.replace(model, **{name: redact_text(text) for name, text in texts.items()})
 
 
 def print_json(models: Sequence[AiModel], notes: Sequence[str], out: TextIO) -> None:
@@ -64,13 +75,13 @@ def print_table(models: Sequence[AiModel], notes: Sequence[str], out: TextIO) ->
 
     console = Console(file=out, highlight=False, width=None if out.isatty() else 120)
     if models:
+        rows = [_cells(model) for model in sorted(models, key=lambda model: (-(model.size or 0), model.id))]
         table = Table.grid(padding=(0, 2, 0, 0))
-        for justify in ("left", "right", "right", "left", "left", "right", "left"):
-            table.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
-        titles = ("NAME", "SIZE", "PARAMETERS", "QUANTISATION", "ARCHITECTURE", "CONTEXT", "FORMAT · STORE")
-        table.add_row(*(Text(title, style="dim") for title in titles))
-        for model in sorted(models, key=lambda model: (-(model.size or 0), model.id)):
-            table.add_row(*(Text(printable(cell)) for cell in _cells(model)))
+        for justify, width in zip(_JUSTIFIED, _widths(rows, console.width), strict=True):
+            table.add_column(justify=justify, width=width, no_wrap=True, overflow="ellipsis")
+        table.add_row(*(Text(title, style="dim") for title in _TITLES))
+        for row in rows:
+            table.add_row(*map(Text, row))
         console.print(table)
     for model in models:
         if model.problem is not None:
@@ -81,17 +92,29 @@ def print_table(models: Sequence[AiModel], notes: Sequence[str], out: TextIO) ->
         console.print(Text(printable(note), style="yellow"), soft_wrap=True)
 
 
+def _widths(rows: Sequence[tuple[str, ...]], whole: int) -> list[int]:
+    """Return the columns' widths: numbers whole, names and stores in what is left of the line."""
+    widths = [min(max(map(len, column)), 24) for column in zip(_TITLES, *rows, strict=True)]
+    widths[0], widths[-1] = (max(len(row[at]) for row in (_TITLES, *rows)) for at in (0, -1))
+    left = whole - sum(widths[1:-1]) - 2 * len(widths)
+    widths[0] = min(widths[0], max(left * 2 // 3, 12))
+    widths[-1] = min(widths[-1], max(left - widths[0], 12))
+    return widths
+
+
 def _cells(model: AiModel) -> tuple[str, ...]:
     kind = "" if model.kind in {None, "model"} else f" ({model.kind})"
-    return (
+    cells = (
         f"{model.name}{kind}",
         size(model.size),
         _parameters(model.parameters),
         model.quantization or "–",
         model.architecture or "–",
         str(model.context_length) if model.context_length is not None else "–",
-        f"{model.format} · {model.store}",
+        model.format or "–",
+        model.store or "–",
     )
+    return tuple(map(printable, cells))
 
 
 def _parameters(number: int | None) -> str:

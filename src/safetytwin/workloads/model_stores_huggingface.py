@@ -19,7 +19,7 @@ def scan_huggingface(path: str, walk: Walk, reader: HeaderReader) -> Iterator[Ai
     """Give the models of a cache: each blob once, in the revision that a ref names rather than in another."""
     for entry in walk.entries(path):
         if entry.kind == "folder" and entry.name.startswith(PREFIX):
-            yield from _scan_repository(entry.path, entry.name.removeprefix(PREFIX).replace("--", "/"), walk, reader)
+            yield from _scan_repository(entry.path, entry.name.removeprefix(PREFIX).replace("--", "/", 1), walk, reader)
 
 
 def _scan_repository(path: str, name: str, walk: Walk, reader: HeaderReader) -> Iterator[AiModel]:
