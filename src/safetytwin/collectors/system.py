@@ -157,14 +157,14 @@ class SystemLooker:
         now, used = time.monotonic(), time.process_time()
         percent = None
         if self._own_cpu is not None and now > self._own_cpu[0]:
-            percent = round(100 * (used - self._own_cpu[1]) / (now - self._own_cpu[0]), 3)
+            percent = round(100 * (used - self._own_cpu[1]) / (now - self._own_cpu[0]), 2)
         self._own_cpu = (now, used)
         return Agent(
             version=__version__,
             backend=self._backend,
             pid=os.getpid(),
             root=os.geteuid() == 0 if hasattr(os, "geteuid") else None,
-            duration=round(duration, 6),
+            duration=round(duration, 3),
             cpu_percent=percent,
             rss=own_rss(),
             collectors=statuses,
@@ -204,7 +204,7 @@ def _status(slot: _Slot) -> CollectorStatus:
         slot.stuck = True
         late = f"no answer within {slot.registration.deadline:g} s"
         return CollectorStatus(status="stale" if slot.last_good is not None else "timeout", error=late)
-    duration = round(task.duration or 0.0, 6)
+    duration = round(task.duration or 0.0, 3)
     error = task.error
     if isinstance(error, AbsentError):
         slot.last_good = None

@@ -28,7 +28,7 @@ class CollectorStatus(Record, frozen=True):
     """How one collector fared in this look."""
 
     status: A[Status, state_field("ok; absent: the machine has no such thing; denied: it may not be read; timeout: no answer in time; failed: an error; stale: an earlier answer is shown.")]
-    duration: A[Number | None, gauge_field("Time it took.", unit="s")] = None
+    duration: A[Number | None, gauge_field("Time it took, to the millisecond.", unit="s")] = None
     error: A[str | None, state_field("What went wrong.")] = None
     hint: A[str | None, state_field("How to see it, such as: run as root.")] = None
     notes: A[list[str] | None, state_field("What could not be seen, though the collector worked.")] = None
@@ -44,7 +44,7 @@ class Agent(Record, frozen=True):
     interval: A[Number | None, state_field("Time between two looks; null for a single look.", unit="s")] = None
     pid: A[Count | None, state_field("Its process.")] = None
     root: A[bool | None, state_field("It runs with all privileges.")] = None
-    duration: A[Number | None, gauge_field("Time that the look took.", unit="s")] = None
+    duration: A[Number | None, gauge_field("Time that the look took, to the millisecond.", unit="s")] = None
     cpu_percent: A[Number | None, gauge_field("Its own CPU between two looks, of one core.", unit="%")] = None
     rss: A[Count | None, gauge_field("Its own resident memory.", unit="By")] = None
     looks_skipped: A[Count | None, gauge_field("Looks left out since it started, for they would have piled up.", unit="1")] = None
