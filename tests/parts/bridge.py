@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 
 from safetytwin.bridge.server import BridgeOptions, BridgeThread
-from safetytwin.bridge.twin_keeper import sqlite_keeper
 
 PYTHON = [sys.executable, "-m", "safetytwin"]
 PATIENCE = 60.0
@@ -22,7 +21,7 @@ PATIENCE = 60.0
 @contextlib.contextmanager
 def bridge_here(data_dir, port=0, **options):
     """Run a bridge in a thread and give its URL."""
-    with BridgeThread(BridgeOptions(data_dir, sqlite_keeper, port=port, **options)) as url:
+    with BridgeThread(BridgeOptions(data_dir, port=port, **options)) as url:
         yield url
 
 

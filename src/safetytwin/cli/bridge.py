@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from safetytwin.agent.identity import state_directory
-from safetytwin.cli.extras import bridge_modules
+from safetytwin.cli.extras import bridge_server
 from safetytwin.cli.listen import DEFAULT_HOST, DEFAULT_PORT, listen_address
 
 _EXAMPLES = """examples:
@@ -65,13 +65,12 @@ def run(options: argparse.Namespace) -> int:
         from safetytwin.cli import token
 
         return token.run(options)
-    server, open_keeper = bridge_modules()
+    server = bridge_server()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     host, port = options.listen
     status: int = server.run_bridge(
         server.BridgeOptions(
             data_dir=options.data,
-            keep=open_keeper,
             host=host,
             port=port,
             allow_hosts=tuple(options.allow_host),

@@ -17,7 +17,7 @@ from safetytwin.agent.identity import state_directory
 from safetytwin.agent.interrupts import Interrupts
 from safetytwin.cli.browser import open_browser
 from safetytwin.cli.errors import UsageError, UserError
-from safetytwin.cli.extras import bridge_modules
+from safetytwin.cli.extras import bridge_server
 from safetytwin.cli.listen import DEFAULT_HOST, DEFAULT_PORT, listen_address
 
 _EXAMPLES = """examples:
@@ -60,10 +60,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             f"up shows this machine to its own users, on loopback; to listen on {host}: safetytwin bridge --help"
         )
-    server, open_keeper = bridge_modules()
+    server = bridge_server()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     data = options.data or Path(state_directory())
-    bridge = server.BridgeThread(server.BridgeOptions(data / "bridge", open_keeper, host, port))
+    bridge = server.BridgeThread(server.BridgeOptions(data / "bridge", host=host, port=port))
     interrupts = Interrupts()
     try:
         with bridge as url, _agent(url, options) as agent:
