@@ -193,6 +193,73 @@ def test_packed_parameters_are_counted_one_by_one(folder, quantization, packed_b
     assert header.parameters == 6 * packed_bits + 5
 
 
+@pytest.mark.parametrize(
+    ("tensors", "config", "parameters", "shown"),
+    [
+        (
+            {"l.weight": np.zeros((30, 1), np.uint8), "l.weight.absmax": np.zeros(2, np.float32)},
+            {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}},
+            60,
+            "bitsandbytes 4-bit",
+        ),
+        (
+            {
+                "l.weight": np.zeros((3, 2), np.uint32),
+                "l.scales": np.zeros(3, np.float16),
+                "l.biases": np.zeros(3, np.float16),
+            },
+            {"quantization": {"group_size": 64, "bits": 4}},
+            48,
+            "4-bit",
+        ),
+        (
+            {"l.weight_packed": np.zeros((3, 2), np.int32), "l.weight_scale": np.zeros(3, np.float16)},
+            {
+                "quantization_config": {
+                    "quant_method": "compressed-tensors",
+                    "config_groups": {"group_0": {"weights": {"num_bits": 8}}},
+                }
+            },
+            24,
+            "compressed-tensors 8-bit",
+        ),
+        (
+            {"e.gate_blocks": np.zeros((3, 4), np.uint8), "e.gate_scales": np.zeros(3, np.uint8)},
+            {"quantization_config": {"quant_method": "mxfp4"}},
+            24,
+            "mxfp4 4-bit",
+        ),
+        ({"l.weight": np.zeros((3, 2), np.int8)}, {"quantization_config": 5}, 6, "I8"),
+    ],
+)
+def test_the_quantisations_of_other_makers(folder, tensors, config, parameters, shown):
+    made.write_safetensors(f"{folder}/model.safetensors", tensors)
+    made.write(f"{folder}/config.json", config)
+    header = read_header(f"{folder}/model.safetensors")
+    assert (header.parameters, header.quantization) == (parameters, shown)
+
+
+def test_shards_of_other_names_are_found_by_the_index(folder):
+    for name in ("first.safetensors", "second.safetensors"):
+        made.write_safetensors(f"{folder}/{name}", {name: np.zeros((5,), np.float32)})
+    index = {"metadata": {"total_size": 40}, "weight_map": {"a": "first.safetensors", "b": "second.safetensors"}}
+    made.write(f"{folder}/model.safetensors.index.json", index)
+    header = read_header(f"{folder}/second.safetensors")
+    assert (header.parameters, header.problem, len(header.files)) == (10, None, 2)
+    index["weight_map"]["c"] = "../third.safetensors"
+    made.write(f"{folder}/model.safetensors.index.json", index)
+    assert read_header(f"{folder}/first.safetensors").problem == "parts are missing: ../third.safetensors"
+
+
+@pytest.mark.parametrize(
+    "index", [b"{}", b"{", b'{"weight_map": 3}', b'{"weight_map": {"a": 4}}', b"[" * 9999, b"\xff"]
+)
+def test_a_damaged_index_lists_nothing(folder, index):
+    made.write_safetensors(f"{folder}/model.safetensors")
+    made.write(f"{folder}/model.safetensors.index.json", index)
+    assert read_header(f"{folder}/model.safetensors").problem is None
+
+
 def test_packed_parameters_of_unknown_width_make_the_number_unknown(folder):
     made.write_safetensors(f"{folder}/model.safetensors", {"layer.qweight": np.zeros((2, 3), np.int32)})
     made.write(f"{folder}/config.json", {"model_type": "llama", "quantization_config": {"quant_method": "new"}})

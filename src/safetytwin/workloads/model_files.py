@@ -81,7 +81,10 @@ class HeaderReader:
             found: int | None = self._beside(path, name, lambda file: os.fstat(file).st_size)
             return found
 
-        return Folder(path, part, json, size)
+        def shards(name: str) -> tuple[str, ...]:
+            return self._beside(path, name, lambda file: self._once(detect.shards, file, deadline)) or ()
+
+        return Folder(path, part, json, size, shards)
 
     def _beside(self, folder: str, name: str, read: Callable[[int], Any]) -> Any:
         try:

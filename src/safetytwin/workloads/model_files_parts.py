@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,13 @@ _MAX_PARTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The folder of a model file: its path, and how a file in it is read, as small JSON, and measured."""
+    """The folder of a model file: its path, and how a file in it is read (as a part, JSON, an index) and measured."""
 
     path: str
     part: Callable[[str], Part | None]
     json: Callable[[str], Any]
     size: Callable[[str], int | None]
+    shards: Callable[[str], tuple[str, ...]]
 
 
 def whole_model(first: Part, path: str | None, folder: Folder | None) -> ModelHeader:
@@ -30,9 +31,9 @@ def whole_model(first: Part, path: str | None, folder: Folder | None) -> ModelHe
     parts = {path: first} if path is not None else {}
     missing: list[str] = []
     if path is not None and folder is not None:
-        for name in _names_of_parts(os.path.basename(path)):
+        for name in _names_of_parts(os.path.basename(path), folder):
             place = os.path.join(folder.path, name)
-            part = first if place == path else folder.part(name)
+            part = first if place == path else folder.part(name) if os.path.basename(name) == name else None
             if part is None or part.header.format != first.header.format:
                 missing.append(name)
             else:
@@ -67,12 +68,23 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _names_of_parts(name: str) -> list[str]:
+def _names_of_parts(name: str, folder: Folder) -> Sequence[str]:
     match = _PART_NAME.fullmatch(name)
-    if match is None or not 1 <= int(match["count"]) <= _MAX_PARTS:
-        return [name]
+    if match is None:
+        return next((listed for index in _indexes_of(name) if name in (listed := folder.shards(index))), (name,))
+    if not 1 <= int(match["count"]) <= _MAX_PARTS:
+        return (name,)
     count = int(match["count"])
     return [f"{match['stem']}-{number:05d}-of-{count:05d}{match['ending']}" for number in range(1, count + 1)]
+
+
+def _indexes_of(name: str) -> tuple[str, ...]:
+    """Return what the index that may list a shard of another name is called (Transformers, WEIGHTS_INDEX_NAME)."""
+    ending = os.path.splitext(name)[1]
+    return {
+        ".safetensors": ("model.safetensors.index.json", "diffusion_pytorch_model.safetensors.index.json"),
+        ".bin": ("pytorch_model.bin.index.json",),
+    }.get(ending, ())
 
 
 def _merged(parts: list[tuple[str, Part]], missing: list[str]) -> ModelHeader:

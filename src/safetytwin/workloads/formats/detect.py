@@ -21,6 +21,14 @@ from safetytwin.workloads.formats.source import HeaderSource
 
 _START = 64
 _MAX_JSON = 1024 * 1024
+_MAX_INDEX = 16 * 1024 * 1024
+
+
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
+
+
+_INDEX = msgspec.json.Decoder(_Index)
 
 
 def parse(source: HeaderSource) -> Part | None:
@@ -46,6 +54,17 @@ def small_json(source: HeaderSource) -> Any:
         return msgspec.json.decode(source.read(0, source.size))
     except (HeaderError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def shards(source: HeaderSource) -> tuple[str, ...]:
+    """Return the names of the files that an index such as model.safetensors.index.json lists; () where it is none."""
+    if source.size > _MAX_INDEX:
+        return ()
+    try:
+        weight_map = _INDEX.decode(source.read(0, source.size)).weight_map
+    except (HeaderError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
+    return tuple(sorted(set(weight_map.values())))
 
 
 _FORMATS: tuple[tuple[str, Callable[[bytes, int], bool], Callable[[HeaderSource], Part | None]], ...] = (

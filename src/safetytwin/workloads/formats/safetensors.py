@@ -16,7 +16,13 @@ _MAX_DIMENSIONS = 8
 _MAX_TYPES = 64
 _PACKED = (".qweight", ".weight_packed", "_blocks")
 """Endings of tensors with several quantised parameters in each element (GPTQ and AWQ; compressed-tensors; MXFP4)."""
-_OF_QUANTIZATION = (".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_shape", ".weight_zero_point", "_scales")
+_PACKED_WEIGHTS = frozenset(("U8", "U32"))
+"""Types in which bitsandbytes and MLX keep several parameters of a tensor called weight in each element."""
+_OF_QUANTIZATION = (
+    *(".qzeros", ".scales", ".biases", ".g_idx", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map"),
+    *(".weight_scale", ".weight_scale_inv", ".weight_scale_2", ".weight_shape", ".weight_zero_point", "_scales"),
+    *(".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"),
+)
 """Endings of tensors that say how others are quantised and are no parameters."""
 
 
@@ -75,7 +81,7 @@ def _part(tensors: dict[str, _Tensor], source: HeaderSource, data: int) -> Part:
             continue
         number = math.prod(shape)
         elements[dtype] = elements.get(dtype, 0) + number
-        if name.endswith(_PACKED):
+        if name.endswith(_PACKED) or (dtype in _PACKED_WEIGHTS and name.endswith(".weight")):
             packed[dtype] = packed.get(dtype, 0) + number
     expected = data + end
     problem = None

@@ -21,7 +21,9 @@ def described(header: ModelHeader, packed: Mapping[str, int], json_of: Callable[
     inner = config.get("text_config")
     if not isinstance(inner, dict):
         inner = {}
-    quantization, bits = _quantization(config.get("quantization_config") or inner.get("quantization_config"))
+    quantization, bits = _quantization(
+        config.get("quantization_config") or inner.get("quantization_config") or config.get("quantization")
+    )
     parameters = header.parameters
     if quantization is not None and packed and parameters is not None:
         parameters = _unpacked(parameters, packed, bits)
@@ -41,20 +43,27 @@ def _architecture(config: dict[str, Any]) -> str | None:
 
 
 def _quantization(config: Any) -> tuple[str | None, int | None]:
-    """Return the method with its bits, such as gptq 4-bit, and the bits."""
+    """Return the method with its bits, such as gptq 4-bit (MLX names no method), and the bits."""
     if not isinstance(config, dict):
         return None, None
     method = _text(config.get("quant_method"))
-    bits = _whole(config.get("bits"))
+    bits = _whole(config.get("bits")) or _bits_of_groups(config.get("config_groups"))
     if config.get("load_in_4bit") is True or config.get("_load_in_4bit") is True:
         bits = 4
     elif config.get("load_in_8bit") is True or config.get("_load_in_8bit") is True:
         bits = 8
     if method == "mxfp4":
-        return method, 4
-    if method is None:
-        return None, None
-    return (f"{method} {bits}-bit" if bits else method), bits
+        bits = 4
+    return " ".join(part for part in (method, f"{bits}-bit" if bits else None) if part) or None, bits
+
+
+def _bits_of_groups(groups: Any) -> int | None:
+    """Return the bits that all groups of compressed-tensors have, None where they differ."""
+    found = set()
+    for group in groups.values() if isinstance(groups, dict) else ():
+        weights = group.get("weights") if isinstance(group, dict) else None
+        found.add(_whole(weights.get("num_bits")) if isinstance(weights, dict) else None)
+    return found.pop() if len(found) == 1 else None
 
 
 def _unpacked(parameters: int, packed: Mapping[str, int], bits: int | None) -> int | None:
