@@ -48,6 +48,6 @@ def test_there_are_some() -> None:
 def test_a_documented_command_is_understood(where: str, command: str) -> None:
     words = shlex.split(command)
     assert words[1] in COMMANDS, f"{where}: there is no command {words[1]}"
-    if "--help" in words or "…" in command or "COMMAND" in command:
+    if "--help" in words or any(sign in command for sign in ("…", "[", "COMMAND")):  # a synopsis
         return
     _parser(words[1]).parse_args([re.sub(r"^(NUMBER|SECONDS)$", "1", word) for word in words[2:]])
