@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 
 from parts import model_files as made
 from safetytwin.workloads.formats import detect
-from safetytwin.workloads.formats.header import HeaderError, Part
+from safetytwin.workloads.formats.header import HeaderError, ModelHeader, Part
 from safetytwin.workloads.formats.source import READ_LIMIT, Cursor, HeaderSource
+from safetytwin.workloads.formats.transformers_config import described
+
+CONFIG_KEYS = (
+    *("architectures", "model_type", "quantization_config", "quantization", "text_config", "torch_dtype", "dtype"),
+    *("bits", "quant_method", "config_groups", "weights", "num_bits", "load_in_4bit", "peft_type", "n_ctx"),
+    *("max_position_embeddings", "base_model_name_or_path"),
+)
 
 
 class Recorded:
@@ -119,6 +126,26 @@ def test_a_file_cut_short_anywhere(number):
 )
 def test_anything_behind_the_first_bytes_of_a_format(start, rest):
     check(start + rest)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(CONFIG_KEYS), inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@settings(deadline=None)
+@given(JSON, JSON)
+def test_any_configuration_beside_a_model(config, adapter):
+    header = ModelHeader("safetensors", 100, parameters=50)
+    said = {"config.json": config, "adapter_config.json": adapter}
+    found = described(header, {"I32": 5, "U8": 3}, said.get)
+    assert (found.format, found.size) == ("safetensors", 100)
+    assert found.parameters is None or found.parameters > 0
+    assert all(
+        value is None or isinstance(value, str) for value in (found.architecture, found.quantization, found.kind)
+    )
 
 
 @settings(deadline=None)

@@ -5,13 +5,15 @@ import os
 import tempfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from parts import model_files as made
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.workloads import model_stores
 from safetytwin.workloads.model_stores import ModelInventory
 from safetytwin.workloads.model_stores_ollama import layers_of
-from safetytwin.workloads.model_stores_unit import environment_of_unit
+from safetytwin.workloads.model_stores_unit import environment_of_unit, variables_of
 from safetytwin.workloads.model_stores_walk import Barriers, Walk
 
 OLLAMA = "usr/share/ollama/.ollama/models"
@@ -171,6 +173,17 @@ def test_a_blob_that_no_manifest_names_is_still_there(machine):
 )
 def test_a_damaged_manifest_names_nothing(manifest):
     assert layers_of(manifest, "x") == []
+
+
+@given(st.binary(max_size=200))
+def test_no_manifest_does_harm(manifest):
+    assert isinstance(layers_of(manifest, "x"), list)
+
+
+@given(st.text(max_size=200), st.text(max_size=50))
+def test_no_unit_file_does_harm(before, value):
+    found = variables_of(f"{before}\nEnvironment={value}\n")
+    assert all(isinstance(name, str) and isinstance(text, str) for name, text in found.items())
 
 
 def test_ollama_stores_of_users_and_of_the_environment(machine):

@@ -10,8 +10,8 @@ from safetytwin.workloads.formats.source import HeaderSource
 
 _MAX_HEADER = 100_000_000
 """The format's own limit, in bytes."""
-_READ_HEADER = 16 * 1024 * 1024
-"""What is read at most; decoding takes ten times its memory. A hundred thousand tensors take 10 MB."""
+_READ_HEADER = 8 * 1024 * 1024
+"""What is read at most; decoding takes ten times its memory. Fifty thousand tensors take 5 MB."""
 _MAX_DIMENSIONS = 8
 _MAX_TYPES = 64
 _PACKED = (".qweight", ".weight_packed", "_blocks")
