@@ -31,10 +31,9 @@ def bridge(tmp_path_factory):
 @pytest.fixture(scope="module")
 def atlas(bridge):
     """The machine with half an hour behind it; a look follows whenever a test says so."""
-    feeder = Feeder(bridge, Atlas())
-    feeder.history(180)
-    yield feeder
-    feeder.close()
+    with Feeder(bridge, Atlas()) as feeder:
+        feeder.history(180)
+        yield feeder
 
 
 @pytest.fixture

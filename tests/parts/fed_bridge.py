@@ -19,9 +19,9 @@ BATCH = 60
 
 
 @contextlib.contextmanager
-def fed_bridge(data_dir, **options):
+def fed_bridge(data_dir, *, port=0, **options):
     """Start a bridge with a store and give its URL."""
-    with BridgeThread(BridgeOptions(data_dir, sqlite_keeper, port=0, **options)) as url:
+    with BridgeThread(BridgeOptions(data_dir, sqlite_keeper, port=port, **options)) as url:
         yield url
 
 
@@ -60,7 +60,10 @@ class Feeder:
         self._last = msgspec.structs.replace(state, timestamp=timestamp(at))
         return self._last
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
         self._client.close()
 
     def _post(self, frames):

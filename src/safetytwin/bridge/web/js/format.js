@@ -104,6 +104,12 @@ export function seconds(text) {
   return Number.isNaN(milliseconds) ? null : milliseconds / 1000;
 }
 
+/** A moment of the bridge's as one to ask for: it is written cut to milliseconds, the look may be within the next one. */
+export const asked = (text) => {
+  const at = seconds(text);
+  return at === null ? null : at + 0.001;
+};
+
 // Control and bidirectional-override characters would be unseen, or show other text than there is.
 // eslint-disable-next-line no-control-regex
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;

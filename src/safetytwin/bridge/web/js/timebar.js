@@ -2,7 +2,7 @@
 
 import { ApiError, get, hostPath, now } from "./api.js";
 import { h, morph, say } from "./dom.js";
-import { clock, day, duration, exact, moment, plain, seconds } from "./format.js";
+import { asked, clock, day, duration, exact, moment, plain, seconds } from "./format.js";
 import { ACCEPTED, parseMoment } from "./moments.js";
 
 const SPANS = [["1 h", 3600], ["6 h", 21600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000]];
@@ -69,7 +69,7 @@ export class TimeBar {
       return;
     }
     const event = this.events.find((one) => seconds(one.at) === next);
-    this.#travel(next, true);
+    this.#travel(asked(event.at), true);
     say(plain(event.text));
   }
 

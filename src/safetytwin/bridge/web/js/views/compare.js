@@ -3,9 +3,9 @@
 import { ApiError, get, getState, hostPath, now } from "../api.js";
 import { h } from "../dom.js";
 import { collectionOf, fieldsOf } from "../fields.js";
-import { byUnit, commandLine, duration, exact, moment, plain, seconds } from "../format.js";
+import { asked, byUnit, commandLine, duration, exact, moment, plain, seconds } from "../format.js";
 import { isContainer } from "../kinds.js";
-import { href } from "../router.js";
+import { href, written } from "../router.js";
 import { Twin } from "../twin.js";
 import { eventLines } from "./events.js";
 
@@ -38,7 +38,7 @@ function body(app, part) {
   if (part.error !== null) return h("p", { class: "bad" }, plain(part.error.message));
   if (part.found === null) return h("p", { class: "muted", role: "status" }, "Comparing …");
   const { groups, events, from, to, begins } = part.found;
-  const note = h("p", { class: "muted" }, begins === null ? "" : `The record begins ${moment(begins)}. `, `Compared: the look of ${moment(seconds(from.at))} and the one of ${moment(seconds(to.at))}. `, h("a", { href: href(app.route.host, null, null, { at: seconds(from.at) }) }, "as it was before"), " · ", h("a", { href: href(app.route.host, null, null, { at: seconds(to.at) }) }, "as it was after"));
+  const note = h("p", { class: "muted" }, begins === null ? "" : `The record begins ${moment(begins)}. `, `Compared: the look of ${moment(seconds(from.at))} and the one of ${moment(seconds(to.at))}. `, h("a", { href: href(app.route.host, null, null, { at: written(asked(from.at)) }) }, "as it was before"), " · ", h("a", { href: href(app.route.host, null, null, { at: written(asked(to.at)) }) }, "as it was after"));
   if (groups.length === 0 && events.length === 0) return [note, h("p", {}, "Nothing that matters changed between the two. Figures that move by themselves are left out.")];
   return [
     note,
@@ -50,7 +50,7 @@ function body(app, part) {
 const rest = (all) => (all.length > MOST_LINES ? h("p", { class: "muted" }, `and ${all.length - MOST_LINES} more`) : null);
 
 function line(app, one, to) {
-  const query = { at: one.sign === "−" ? null : seconds(to.at) };
+  const query = { at: one.sign === "−" ? null : written(asked(to.at)) };
   const name = one.section ? h("a", { href: href(app.route.host, one.section, one.key, query) }, one.name) : one.name;
   return h(
     "li",
@@ -65,10 +65,10 @@ async function read(app, part, wanted, from, to) {
   part.error = null;
   try {
     const { first } = await get(hostPath(app.route.host, "/moments"));
-    const begin = Math.max(from, seconds(first) ?? from);
+    const begin = Math.max(from, asked(first) ?? from);
     const answer = await get(hostPath(app.route.host, "/diff"), { from: begin, to: to ?? undefined });
     if (part.wanted !== wanted) return;
-    const before = new Twin((await getState(app.route.host, seconds(answer.from.at))).state);
+    const before = new Twin((await getState(app.route.host, asked(answer.from.at))).state);
     if (part.wanted !== wanted) return;
     part.found = { ...answer, begins: begin > from ? begin : null, groups: groupsOf(before, answer.change ?? {}) };
   } catch (error) {

@@ -65,7 +65,7 @@ function line(app, event, at) {
   return h(
     "div",
     { key: `${event.id}`, class: `event ${event.severity}` },
-    h("a", { class: "time", href: href(host, null, null, { at: Math.round(at) }), title: `${exact(at)}\nthe machine at this moment` }, clock(at)),
+    h("a", { class: "time", href: href(host, null, null, { at: Math.ceil(at) }), title: `${exact(at)}\nthe machine at this moment` }, clock(at)),
     h("span", { class: "severity", title: event.severity }, { critical: "✕", warning: "⚠", notice: "•", info: "·" }[event.severity], h("span", { class: "unseen" }, ` ${event.severity} `)),
     app.session === null ? h("a", { class: "event-host", href: href(host) }, plain(app.fleet.named(host)?.hostname ?? host, 30)) : null,
     h("a", { class: "text", href: subjectHref(host, event, at), title: event.kind }, plain(event.text, 300)),
@@ -76,7 +76,7 @@ function line(app, event, at) {
 
 /** The view of what an event happened to, at its moment; the machine's where it has none of its own. */
 function subjectHref(host, event, at) {
-  const query = { at: Math.round(at) };
+  const query = { at: Math.ceil(at) };
   for (const [path, section] of Object.entries(SECTIONS)) {
     if (!event.subject.startsWith(`${path}/`)) continue;
     const key = event.subject.slice(path.length + 1);
