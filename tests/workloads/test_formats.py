@@ -265,6 +265,7 @@ def test_onnx_cut_short_is_a_problem_and_another_message_no_model():
     assert parsed(made.field(1, 9) + made.field(3, b"some other message")) is None
     assert parsed(made.field(1, 9) + made.field(19, b"some other message")) is None
     assert parsed(b"\x08\x09" + bytes(100)) is None
+    assert parsed((made.field(1, 1) + made.field(2, bytes(500)) * 2)[:-1]) is None
 
 
 def test_ctranslate2_is_walked_to_its_end():

@@ -28,28 +28,39 @@ class Folder:
 
 def whole_model(first: Part, path: str | None, folder: Folder | None) -> ModelHeader:
     """Return the model that a part belongs to; path is where the part was read, None where only a descriptor is had."""
-    parts = {path: first} if path is not None else {}
+    parts: dict[str, Part] = {path or "": first}
     missing: list[str] = []
     if path is not None and folder is not None:
-        for name in _names_of_parts(os.path.basename(path), folder):
-            place = os.path.join(folder.path, name)
-            part = first if place == path else folder.part(name) if os.path.basename(name) == name else None
-            if part is None or part.header.format != first.header.format:
-                missing.append(name)
-            else:
-                parts[place] = part
-        if first.count > len(parts) + len(missing):
-            missing.append(f"all but part {first.number} of {first.count}")
-    header = _merged(sorted(parts.items()) or [("", first)], missing)
-    if first.count > max(len(parts), 1):
+        others, missing = _other_parts(first, path, folder)
+        parts |= others
+    header = _merged(sorted(parts.items()), missing)
+    if first.count > len(parts):
         header = replace(header, parameters=None)
     if folder is not None and first.companions:
         header = _with_companions(header, first.companions, folder)
     if folder is not None and header.format in {"safetensors", "pytorch"}:
-        header = described(header, _summed(part.packed for part in (parts.values() or [first])), folder.json)
+        header = described(header, _summed(part.packed for part in parts.values()), folder.json)
     return replace(
         header, parameters=within_state(header.parameters), context_length=within_state(header.context_length)
     )
+
+
+def _other_parts(first: Part, path: str, folder: Folder) -> tuple[dict[str, Part], list[str]]:
+    """Return the parts of a split model beside first, by path, and what is missing."""
+    found: dict[str, Part] = {}
+    missing: list[str] = []
+    own = os.path.basename(path)
+    for name in _names_of_parts(own, folder):
+        if name == own:
+            continue
+        part = folder.part(name) if os.path.basename(name) == name else None
+        if part is None or part.header.format != first.header.format:
+            missing.append(name)
+        else:
+            found[os.path.join(folder.path, name)] = part
+    if first.count > 1 + len(found) + len(missing):
+        missing.append(f"all but part {first.number} of {first.count}")
+    return found, missing
 
 
 def _with_companions(header: ModelHeader, names: tuple[str, ...], folder: Folder) -> ModelHeader:

@@ -11,10 +11,11 @@ from safetytwin.workloads.formats.source import Cursor, HeaderSource
 _MAX_VERSION = 64
 _MAX_TENSORS = 1_000_000
 _MAX_DIMENSIONS = 8
-_MAX_FIELDS = 4_000_000
 _MAX_COMPANIONS = 64
+_LONGEST_NAME = 256
+_NUMBERS = frozenset((1, 5))
+"""Fields of ModelProto that are numbers: ir_version and model_version."""
 _IR_VERSION, _PRODUCER, _GRAPH, _OPSETS = 1, 2, 7, 8
-_TEXTS = frozenset((2, 3, 4, 6))
 _MODEL_FIELDS = frozenset((1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26))
 _INITIALIZER = 5
 _DIMS, _DATA_TYPE, _EXTERNAL = 1, 2, 13
@@ -64,16 +65,17 @@ def parse(source: HeaderSource) -> Part | None:
     weights = _Weights()
     try:
         for number, wire, length in fields(cursor, source.size):
-            if number not in _MODEL_FIELDS or (wire == BYTES) == (number in {1, 5}):
+            if number not in _MODEL_FIELDS or (wire == BYTES) == (number in _NUMBERS):
+                return None
+            if number == _PRODUCER and length > _LONGEST_NAME:
                 return None
             seen.add(number)
             if number == _GRAPH:
                 _read_graph(cursor, cursor.offset + length, weights)
-    except HeaderError as error:
-        # A message of another kind hardly ever has a producer's name and then a graph.
+    except HeaderError:
+        # A message of another kind hardly ever has a version and then a short text.
         if source.gave_up or {_IR_VERSION, _PRODUCER} <= seen:
             raise
-        del error
         return None
     if not {_IR_VERSION, _GRAPH, _OPSETS} <= seen:
         return None
