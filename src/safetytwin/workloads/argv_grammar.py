@@ -25,7 +25,7 @@ _PYTHON_VALUE_FLAGS = frozenset({"-X", "-W", "--check-hash-based-pycs", "-Q"})
 _NODE_VALUE_FLAGS = frozenset(
     {"-r", "--require", "--import", "--loader", "--experimental-loader", "-C", "--conditions", "--env-file"}
 )
-_NODE_PACKAGE = re.compile(r"(?:.*/|^)node_modules/((?:@[^/]+/)?[^/]+)(?:/|$)")
+_NODE_PACKAGE = re.compile(r"(?:.*/|^)node_modules/((?:@[^/]+/)?[^/.][^/]*)(?:/|$)")
 _SITE_PACKAGE = re.compile(r"/(?:site|dist)-packages/(.+)$")
 _IMPORT = re.compile(
     r"(?:^|[;\n])\s*(?:from\s+([A-Za-z_][\w.]*)\s+import\b|import\s+([A-Za-z_][\w.]*(?:\s*,\s*[A-Za-z_][\w.]*)*))"
@@ -276,12 +276,13 @@ def positionals(arguments: Sequence[str], valued: Iterable[str] = ()) -> list[st
     found: list[str] = []
     skip = False
     for place, word in enumerate(arguments):
-        if skip:
+        if skip and not word.startswith("-"):
             skip = False
         elif word == "--":
             return found + list(arguments[place + 1 :])
         elif word.startswith("-") and len(word) > 1:
-            skip = "=" not in word and (word in known or word.startswith("--"))
+            following = arguments[place + 1] if place + 1 < len(arguments) else ""
+            skip = "=" not in word and (word in known or word.startswith("--") or following[:1].isdigit())
         else:
             found.append(word)
     return found

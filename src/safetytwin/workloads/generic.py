@@ -1,6 +1,6 @@
 """Judges a process of no known engine: by the runtime it maps, the weights it holds, the flags it is given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from os.path import basename
 
 from safetytwin.models.process import Process
@@ -17,6 +17,8 @@ _WEB_SERVERS = frozenset(
     {"uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi", "daphne", "flask", "fastapi", "waitress-serve"}
 )
 _SERVING_FLAGS = ("--port", "--host", "--listen", "--uds", "--bind", "-b")
+_RANK = ("RANK", "WORLD_SIZE")
+"""Variables that launchers of distributed training set (torchrun, Accelerate, DeepSpeed)."""
 _MOST_FLAGS = 3.0
 _WEIGHTS_OF_FILES = {"mapped": 5.0, "open": 2.5, "named": 3.5}
 _LIBRARY_FIRST = Family(title="an unknown engine", role="server", port_flags=["--port"], host_flags=["--host"],
@@ -43,9 +45,17 @@ def known_by_flags(catalogue: Catalogue, process: Process, invocation: Invocatio
 
 
 def generic_judgement(
-    catalogue: Catalogue, process: Process, invocation: Invocation, sight: Sight, named: Sequence[ModelReference]
+    catalogue: Catalogue,
+    process: Process,
+    invocation: Invocation,
+    sight: Sight,
+    named: Sequence[ModelReference],
+    environment: Callable[[Collection[str]], dict[str, str] | None],
 ) -> Judgement:
-    """Return the verdict on a process of no known engine; role None where there is none."""
+    """Return the verdict on a process of no known engine; role None where there is none.
+
+    environment reads variables of the process by name.
+    """
     evidence: list[Evidence] = []
     roles = _runtimes(catalogue, process, sight, evidence)
     models = list(named)
@@ -57,6 +67,9 @@ def generic_judgement(
         ]
         _files(process, models, evidence)
     role = _role(process, invocation, sight, roles, evidence)
+    if role == "ml" and "distributed" in roles and _is_rank(environment(_RANK)):
+        role = "trainer"
+        evidence.append(Evidence("parent", f"/proc/{process.pid}/environ", " ".join(_RANK), "role:trainer", 1.0))
     if role is not None and process.gpu and role != "ml-other":
         evidence.append(Evidence("device", "the GPU's driver", process.gpu[0].uuid, "computes on a GPU", 0.7))
     if role is None or not convinces(evidence):
@@ -121,7 +134,7 @@ def _role(
     if "ml" in roles:
         if serving and "text" in roles:
             return "server"
-        return "trainer" if "distributed" in roles and _ranks(invocation) else "ml"
+        return "ml"
     if "ml-other" in roles:
         interpreted = process.exe is None or interpreter_of(process.exe) is not None or sight.interpreter
         if "text" in roles or (holds_weights and interpreted):
@@ -132,5 +145,5 @@ def _role(
     return None
 
 
-def _ranks(invocation: Invocation) -> bool:
-    return has_flag(invocation.arguments, ("--local_rank", "--local-rank", "--deepspeed"))
+def _is_rank(environment: dict[str, str] | None) -> bool:
+    return environment is not None and all(environment.get(name) for name in _RANK)

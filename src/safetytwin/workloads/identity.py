@@ -145,12 +145,16 @@ class IdentityTable:
         ]
 
     def fetched_names(self, name: str) -> list[str]:
-        """Return the families whose package, distribution or image a package manager is told to fetch."""
+        """Return the families whose package or distribution a package manager is told to fetch."""
         plain = re.split(r"[=<>!~\[;@ ]", name.lstrip("@"), maxsplit=1)[0].replace("-", "_").lower()
         found = [family for family, _ in self._packages.of(plain)]
         found += [key for key, family in self._families.items() if plain in family.distributions]
         found += [family for family, _ in self._node_packages.of(name)]
-        return found + [family for family, _ in self._images.of(image_name(name))]
+        return found
+
+    def image_names(self, image: str) -> list[str]:
+        """Return the families whose image this is."""
+        return [family for family, _ in self._images.of(image_name(image))]
 
     def claims(
         self, process: Process, invocation: Invocation, script_path: str | None, *, interprets: bool

@@ -2,21 +2,23 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from os.path import basename, dirname, join
 
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
 from safetytwin.models.workload import Evidence
 from safetytwin.workloads import arguments
-from safetytwin.workloads.argv_grammar import Invocation, interpreter_of, parse, values_of
+from safetytwin.workloads.argv_grammar import Invocation, has_flag, interpreter_of, parse, values_of
 from safetytwin.workloads.catalogue import ROLES, Catalogue, Family
 from safetytwin.workloads.evidence import convinces, ordered, score
 from safetytwin.workloads.generic import generic_judgement, known_by_flags
 from safetytwin.workloads.identity import Claim, IdentityTable
 from safetytwin.workloads.judgement import Judgement, Listener, ModelReference
+from safetytwin.workloads.llamafile import llamafile_evidence
 from safetytwin.workloads.packages import venv_of, version_in
 from safetytwin.workloads.process_sight import Sight, SightReader
-from safetytwin.workloads.tools import handles_only, role_of_tool
+from safetytwin.workloads.tools import handles_only, is_engine_client, role_of_tool
 
 _NOTHING = Judgement(None, None, -4.0, ())
 _SMALL_EXECUTABLE = 200 * 1024
@@ -58,6 +60,8 @@ class Judge:
             by_family.setdefault(claim.family, []).append(claim.evidence)
         self._add_libraries(process, sight, by_family)
         self._add_parent(process, invocation, parent, by_family)
+        for said in llamafile_evidence(process, invocation, partial(self._reader.beginning, process.pid)):
+            by_family.setdefault("llamafile", []).append(said)
         if handles_only(invocation.program) or (invocation.kind == "shell"):
             by_family = {name: said for name, said in by_family.items() if any(one.family == "exe" for one in said)}
         elif service is not None:
@@ -70,7 +74,7 @@ class Judge:
             self._judge_family(name, said, process, sight, invocation, parent, launcher=name in launched)
             for name, said in by_family.items()
         ]
-        judged.sort(key=lambda one: (-one.score, one.engine or ""))
+        judged.sort(key=lambda one: (not _is_named(one), -one.score, one.engine or ""))
         for verdict in judged:
             if verdict.role is not None and convinces(verdict.evidence):
                 return verdict
@@ -78,7 +82,14 @@ class Judge:
         if tool is not None:
             said = Evidence("argv", f"/proc/{process.pid}/cmdline", invocation.program, f"role:{tool}", 5.0)
             return Judgement(tool, None, 1.0, (said,), invocation=invocation, sight=sight)
-        found = generic_judgement(self._catalogue, process, invocation, sight, self._named_files(process, invocation))
+        found = generic_judgement(
+            self._catalogue,
+            process,
+            invocation,
+            sight,
+            self._named_files(process, invocation),
+            partial(self._reader.environment, process.pid),
+        )
         if found.role is not None:
             return found
         if judged:
@@ -99,7 +110,7 @@ class Judge:
         family = self._catalogue.family[name]
         evidence = list(said)
         source = f"/proc/{process.pid}/cmdline"
-        by_argv = any(one.family in {"argv", "exe"} and one.weight > 0 for one in said)
+        by_argv = any(one.family in {"argv", "exe", "model_file"} and one.weight > 0 for one in said)
         environment = self._reader.environment(process.pid, self._variables) if score(said) > -4.0 else None
         models: list[ModelReference] = []
         role: str | None = family.role
@@ -110,6 +121,9 @@ class Judge:
                 evidence.append(Evidence("argv", source, told.verb, f"role:{role}", 1.5))
             if told.stranger:
                 evidence.append(Evidence("argv", source, told.verb or "its argument", f"not engine:{name}", -2.0))
+            given = [flag for flag in family.flags if has_flag(invocation.arguments, (flag,))]
+            if given and not any(one.locator == " ".join(given)[:200] for one in said):
+                evidence.append(Evidence("argv", source, " ".join(given)[:200], f"flags of {family.title}", 1.0))
             models = arguments.models_of(family, invocation, environment or {})
             evidence += self._evidence_of_models(process, models, source)
         elif not any(one.family in {"title", "parent"} for one in said) and family.role == "server":
@@ -317,8 +331,14 @@ class Judge:
     def _named_ai(self, invocation: Invocation) -> set[str]:
         if invocation.kind == "none" or interpreter_of(invocation.program) is not None:
             return set()
+        names = self._identity.image_names if is_engine_client(invocation.program) else self._identity.fetched_names
         words = [word for word in invocation.arguments if not word.startswith("-")][:64]
-        return {word for word in words if self._identity.fetched_names(word)}
+        return {word for word in words if names(word)}
+
+
+def _is_named(judgement: Judgement) -> bool:
+    """Tell whether more than its unit or container speaks for an engine."""
+    return any(one.family != "placement" and one.says.startswith("engine:") for one in judgement.evidence)
 
 
 def _listens(process: Process) -> bool:

@@ -35,6 +35,11 @@ def handles_only(program: str) -> bool:
     return program in _HANDLERS
 
 
+def is_engine_client(program: str) -> bool:
+    """Tell whether a program is the client of a container engine, whose arguments name images."""
+    return program in _ENGINE_CLIENTS
+
+
 def role_of_tool(invocation: Invocation, is_ai: "Sequence[str] | set[str]") -> str | None:
     """Return installer or client where a package manager or an engine's client is asked for something of AI.
 
