@@ -45,9 +45,10 @@ def parse_status(data: bytes, native: str | None = None) -> Iterator[Package]:
     for stanza in _STANZA_END.split(data):
         fields = {name: text_of(value) for name, value in _FIELD.findall(stanza)}
         name = fields.get(b"Package")
-        want, _, status = fields.get(b"Status", "").rpartition(" ")
-        if not name or not status or status in _GONE:
+        words = fields.get(b"Status", "").split()
+        if not name or len(words) != 3 or words[2] in _GONE:
             continue
+        want, _, status = words
         architecture = fields.get(b"Architecture") or None
         foreign = native is not None and architecture not in {native, "all", None}
         qualified = architecture is not None and (fields.get(b"Multi-Arch") == "same" or foreign)
@@ -60,5 +61,5 @@ def parse_status(data: bytes, native: str | None = None) -> Iterator[Package]:
             architecture=None if architecture is None else sys.intern(architecture),
             source=unless_same(source, name),
             status=None if status == "installed" else sys.intern(status),
-            held=True if want.startswith("hold") else None,
+            held=True if want == "hold" else None,
         )

@@ -6,7 +6,7 @@ import os
 from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.file_stamps import WatchedFiles
 from safetytwin.collectors.host_root import read_bytes, text_of
-from safetytwin.collectors.unit_folder import FoundFile, UnitFolder, install_state, scan
+from safetytwin.collectors.unit_folder import FoundFile, UnitFolder, install_state, scan, template_of
 from safetytwin.models.software import Software, UnitFile
 
 _LARGEST_FILE = 1 << 20
@@ -49,12 +49,17 @@ class UnitFilesCollector:
         """Nothing is kept open."""
 
     def _read(self, folders: list[UnitFolder], *, with_content: bool) -> list[UnitFile]:
-        enabled = frozenset[str]().union(*(folder.enabled for folder in folders))
+        enabled = {unit for folder in folders for unit in folder.enabled}
+        indirect = {template_of(unit) for unit in enabled}
         self._unread = 0
-        files = [self._file(file, enabled, with_content=with_content) for folder in folders for file in folder.files]
+        files = [
+            self._file(file, enabled, indirect, with_content=with_content)
+            for folder in folders
+            for file in folder.files
+        ]
         return sorted(files, key=lambda file: file.path)
 
-    def _file(self, file: FoundFile, enabled: frozenset[str], *, with_content: bool) -> UnitFile:
+    def _file(self, file: FoundFile, enabled: set[str], indirect: set[str | None], *, with_content: bool) -> UnitFile:
         if file.is_masked:
             return UnitFile(file.path, file.unit, state="masked")
         try:
@@ -62,19 +67,24 @@ class UnitFilesCollector:
         except OSError:
             self._unread += 1
             return UnitFile(file.path, file.unit, target=file.target)
-        state = None
-        if not file.is_drop_in:
-            state = "linked" if file.target else "masked" if not data else "disabled"
-            if file.unit in enabled:
-                state = "enabled"
-            elif state == "disabled":
-                state = install_state(data)
         return UnitFile(
             path=file.path,
             unit=file.unit,
-            state=state,
+            state=_state(file, data, enabled, indirect),
             target=file.target,
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             content=text_of(data[:_LARGEST_CONTENT]) if with_content else None,
         )
+
+
+def _state(file: FoundFile, data: bytes, enabled: set[str], indirect: set[str | None]) -> str | None:
+    if file.is_drop_in:
+        return None
+    if not data:
+        return "masked"
+    if file.unit in enabled:
+        return "enabled"
+    if file.target is not None:
+        return "linked"
+    return "indirect" if file.unit in indirect else install_state(data)

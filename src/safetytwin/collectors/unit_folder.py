@@ -1,7 +1,6 @@
 """One folder of unit files as systemd.unit(5) lays it out: files, drop-ins, aliases, links that enable."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from safetytwin.collectors.host_root import HostRoot, list_dir, text_of
@@ -67,7 +66,7 @@ def _take_link(found: UnitFolder, path: str, entry: str, root: HostRoot) -> None
     if target == "/dev/null":
         found.files.append(FoundFile(path, entry, name, is_masked=True))
     elif os.path.dirname(target) in _LOAD_PATH:
-        found.enabled.update(_enabled_by(os.path.basename(target)))
+        found.enabled.add(os.path.basename(target))
     else:
         place = os.path.join(root.root, target.lstrip("/"))
         found.files.append(FoundFile(path, place, name, target=target))
@@ -84,15 +83,14 @@ def _take_folder(found: UnitFolder, path: str, entry: str) -> None:
         ]
     elif kind in _ENABLING:
         found.watched.append(entry)
-        for name in list_dir(entry):
-            found.enabled.update(_enabled_by(_shown(name)))
+        found.enabled.update(map(_shown, list_dir(entry)))
 
 
-def _enabled_by(name: str) -> Iterator[str]:
-    yield name
-    template, at, _ = name.partition("@")
-    if at:
-        yield f"{template}@{os.path.splitext(name)[1]}"
+def template_of(unit: str) -> str | None:
+    """Return the template that a unit is an instance of, such as getty@.service, or None."""
+    template, at, instance = unit.partition("@")
+    name, suffix = os.path.splitext(instance)
+    return f"{template}@{suffix}" if at and name else None
 
 
 def install_state(data: bytes) -> str:
