@@ -120,9 +120,10 @@ def test_charts_are_drawn_and_can_be_zoomed(atlas, watch, picture):
 
 def test_search_finds_across_kinds_and_enter_opens(atlas, watch):
     page = watch("/hosts/atlas").page
+    expect(page.locator(".table-row").first).to_be_visible()
     page.keyboard.press("/")
     page.keyboard.type("qwen")
-    expect(page.get_by_role("option").first).to_contain_text("qwen2.5:7b")
+    expect(page.locator("#found").get_by_role("option").first).to_contain_text("qwen2.5:7b")
     page.keyboard.press("Enter")
     expect(page.locator("article h2")).to_contain_text(re.compile("qwen2.5:7b|Ollama"))
 

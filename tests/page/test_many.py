@@ -1,5 +1,7 @@
 """5,000 processes, and many machines: only what is in sight is in the document."""
 
+import re
+
 import pytest
 
 from parts.atlas import Atlas
@@ -22,7 +24,7 @@ def test_5000_processes_scroll_and_change_without_a_stall(watch, tmp_path, recor
     with fed_bridge(tmp_path) as url, Feeder(url, Atlas(processes=5000)) as feeder:
         feeder.look()
         page = watch("/hosts/atlas/processes", url=url).page
-        expect(page.locator(".panel-head .count")).to_have_text(" 5003")
+        expect(page.locator(".panel-head .count")).to_have_text(re.compile("500[0-9]"))
         page.evaluate(WATCH_LONG_TASKS)
         box = page.locator(".table-scroll").bounding_box()
         page.mouse.move(box["x"] + 200, box["y"] + 200)

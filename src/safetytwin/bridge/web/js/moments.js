@@ -43,7 +43,8 @@ function ofDay(words, now) {
     if (match[1] === "today") return on(0, match[2]);
     if (match[1] === "yesterday") return on(1, match[2]);
     const weekday = match[1].length < 3 ? -1 : WEEKDAYS.findIndex((name) => name.startsWith(match[1]));
-    if (weekday >= 0) return on((today.getDay() - weekday + 7) % 7 || 7, match[2]);
+    const at = weekday < 0 ? null : on((today.getDay() - weekday + 7) % 7 || 7, match[2]);
+    if (at !== null) return at; // else a weekday before a date
   }
   const dated = /^(?:[a-z]{3,9}\s+)?(\d{1,2})\s+([a-z]{3})[a-z]*(?:\s+(\d{4}))?(?:\s+(.+))?$/.exec(words);
   const month = dated === null ? -1 : MONTHS.indexOf(dated[2]);

@@ -32,8 +32,8 @@ function cpuAndMemory(app) {
   const load = cpu.load_average ? `load ${cpu.load_average.map((one) => one.toFixed(2)).join(" ")}` : "";
   const wait = cpu.times?.iowait > 1 ? ` · ${percent(cpu.times.iowait)} % waiting for I/O` : "";
   return [
-    { label: "CPU", value: cpu.usage_percent, title: `${plain(cpu.model ?? "")}\n${load}${wait}`, series: "cpu.usage", href: app.link("charts", null, { show: "cpu" }) },
-    { label: "memory", value: memory.usage_percent, title: `${size(memory.used)} of ${size(memory.total)}${memory.swap ? ` · swap ${size(memory.swap.used)} of ${size(memory.swap.total)}` : ""}`, warn: 90, bad: 97, series: "memory.usage", href: app.link("charts", null, { show: "memory" }) },
+    { label: "CPU", value: cpu.usage_percent, title: `${plain(cpu.model ?? "")}\n${load}${wait}`, series: "cpu.usage", href: app.link("charts") },
+    { label: "memory", value: memory.usage_percent, title: `${size(memory.used)} of ${size(memory.total)}${memory.swap ? ` · swap ${size(memory.swap.used)} of ${size(memory.swap.total)}` : ""}`, warn: 90, bad: 97, series: "memory.usage", href: app.link("charts") },
   ];
 }
 
