@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 import gguf
-import numpy
+import numpy as np
 import pytest
 
 from safetytwin.agent.config import AgentConfig
@@ -74,7 +74,7 @@ def tiny_gguf(tmp_path):
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_name("Tiny Llama of a test")
     writer.add_context_length(2048)
-    writer.add_tensor("token_embd.weight", numpy.zeros((32, 8), dtype=numpy.float32))
+    writer.add_tensor("token_embd.weight", np.zeros((32, 8), dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -95,9 +95,11 @@ def _write(tree, pid, process, ppid, case, root):
         start=1000 + pid,
     )  # fmt: skip
     if not process.get("nomaps"):
-        lines = [f"{0x7F0000000000 + place * 0x400000:x}-{0x7F0000000000 + place * 0x400000 + 0x200000:x} "
-                 f"{'r-xp' if '.so' in path else 'r--s'} 00000000 08:01 {900 + place}      {path}\n"
-                 for place, path in enumerate([*process.get("maps", ()), "/usr/lib/x86_64-linux-gnu/libm.so.6"])]  # fmt: skip
+        lines = []
+        for place, path in enumerate([*process.get("maps", ()), "/usr/lib/x86_64-linux-gnu/libm.so.6"]):
+            begin = 0x7F0000000000 + place * 0x400000
+            mode = "r-xp" if ".so" in path else "r--s"
+            lines.append(f"{begin:x}-{begin + 0x200000:x} {mode} 00000000 08:01 {900 + place}      {path}\n")
         with open(os.path.join(folder, "maps"), "w", encoding="utf-8") as maps:
             maps.writelines(lines)
     with open(os.path.join(folder, "environ"), "w", encoding="utf-8") as environ:

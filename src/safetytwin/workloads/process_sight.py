@@ -9,14 +9,14 @@ import stat
 from collections.abc import Collection
 from typing import NamedTuple
 
-from safetytwin.collectors.host_root import text_of
-from safetytwin.collectors.process_reading import read_file
+from safetytwin.collectors.host_root import read_bytes, text_of
 from safetytwin.workloads.formats.header import ModelHeader
 from safetytwin.workloads.library_table import Library, LibraryTable
 from safetytwin.workloads.mapped_files import MappedFile, parse_maps
 from safetytwin.workloads.model_files import HeaderReader
 
 _MAPS_LIMIT = 16 * 1024 * 1024
+_ENVIRONMENT_LIMIT = 1024 * 1024
 _MOST_DESCRIPTORS = 4096
 _MOST_FILES = 256
 """Model files of one process whose headers are read."""
@@ -80,7 +80,7 @@ class SightReader:
         maps: list[MappedFile] = []
         readable = False
         try:
-            maps = parse_maps(read_file(base + "maps", _MAPS_LIMIT))
+            maps = parse_maps(read_bytes(base + "maps", _MAPS_LIMIT))
             readable = True
         except PermissionError:
             denied.append(base + "maps")
@@ -110,7 +110,7 @@ class SightReader:
     def environment(self, pid: int, names: Collection[str]) -> dict[str, str] | None:
         """Return those of the named variables that a process was started with; None where it may not be read."""
         try:
-            data = read_file(f"{self._proc}/{pid}/environ")
+            data = read_bytes(f"{self._proc}/{pid}/environ", _ENVIRONMENT_LIMIT)
         except OSError:
             return None
         found: dict[str, str] = {}
