@@ -4,16 +4,11 @@ import msgspec
 import pytest
 
 from parts.simulated import EPOCHS, Sender, fill
-from safetytwin.bridge.ingest import (
-    IdentityConflictError,
-    Ingest,
-    InvalidFrameError,
-    NeedFullError,
-)
+from safetytwin.bridge.ingest import Ingest
+from safetytwin.bridge.ingest_work import InvalidFrameError, NeedFullError
 from safetytwin.bridge.stores.base import EventQuery, StoreFullError
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.models.change import Change
-from safetytwin.models.hardware import Dmi
 from safetytwin.models.system_state import SystemState
 
 
@@ -123,35 +118,6 @@ def test_a_wall_clock_that_jumps_does_not_tear_the_history(ingest, store, jump):
     assert twin(ingest) == sender.states[5]
     for seq, at in sender.times.items():
         assert store.state_at("atlas", at).state == sender.states[seq]
-
-
-def test_two_living_agents_with_one_identity_are_a_conflict_and_never_one_twin(ingest, store):
-    one, other = Sender(seed=1), Sender(seed=2, epoch=EPOCHS[1])
-    fill(ingest, one, 3)
-    for _ in range(3):
-        other.machine.look()
-    fill(ingest, other, 1)
-    one.next()
-    one.next()
-    with pytest.raises(IdentityConflictError, match="--reset-identity"):
-        ingest.accept("atlas", [one.frames[3], one.frames[4]], one.machine.now + 20)
-    assert ingest.hosts["atlas"].status(one.machine.now) == "conflict"
-    assert twin(ingest) == other.states[0]
-    assert kinds(store).count("host.conflict") == 1
-
-
-def test_another_machine_with_a_living_ones_identity_is_refused_at_once(ingest):
-    one = Sender()
-    frame = one.next()
-    state = {**frame.state, "hardware": {**frame.state["hardware"], "dmi": {"uuid": "a"}}}
-    ingest.accept("atlas", [msgspec.structs.replace(frame, state=state)], one.machine.now)
-    clone = msgspec.structs.replace(
-        frame,
-        epoch=EPOCHS[1],
-        state={**state, "hardware": {**state["hardware"], "dmi": msgspec.to_builtins(Dmi(uuid="b"))}},
-    )
-    with pytest.raises(IdentityConflictError):
-        ingest.accept("atlas", [clone], one.machine.now + 10)
 
 
 def test_an_invalid_frame_is_refused_with_all_of_its_request(ingest):

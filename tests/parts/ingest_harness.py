@@ -7,7 +7,8 @@ import hashlib
 import sys
 from pathlib import Path
 
-from safetytwin.bridge.ingest import Ingest, NeedFullError
+from safetytwin.bridge.ingest import Ingest
+from safetytwin.bridge.ingest_work import NeedFullError
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.changes.diff import tree_of
 from safetytwin.changes.trees import canonical_bytes

@@ -7,6 +7,7 @@ sync is shared by as many machines as wait for it.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetytwin.bridge.ingest import (
+from safetytwin.bridge.ingest import Ingest
+from safetytwin.bridge.ingest_work import (
     Accepted,
     IdentityConflictError,
-    Ingest,
     InvalidFrameError,
     NeedFullError,
     Publication,
     RefusedError,
     Request,
+    UnplaceableError,
+    WaitError,
 )
 from safetytwin.bridge.keeper import Publish, Seen
 from safetytwin.bridge.metrics import Exposition, Labels
@@ -337,6 +340,10 @@ def _problem_of(error: Exception) -> Exception:
         return Problem(409, text, need="full")
     if isinstance(error, IdentityConflictError):
         return Problem(409, text, need="identity")
+    if isinstance(error, UnplaceableError):
+        return Problem(409, text)
+    if isinstance(error, WaitError):
+        return too_busy(text, math.ceil(error.seconds))
     if isinstance(error, InvalidFrameError):
         return Problem(422, text, field=f"$[{error.index}]")
     if isinstance(error, StoreFullError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from safetytwin.bridge.stores.base import EpochMark, Store
+from safetytwin.bridge.stores.base import EpochMark, Refusal, Store
 from safetytwin.bridge.summary import service_counts
 from safetytwin.changes.folding import EventFolder
 from safetytwin.changes.twin import Twin
@@ -29,6 +29,11 @@ class Late:
     at: float
     twin: Twin
     since_keyframe: int
+    received_at: float
+    folder: EventFolder
+    """Of the events of this run of late frames."""
+    told: dict[tuple[str, str], int]
+    """Numbers of events, by kind and subject, that were told when the machine was back; their moment is yet to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,21 @@ class Host:
     late: Late | None = None
     silent: bool = False
     conflict_at: float | None = None
+    refusals: tuple[Refusal, ...] = ()
+    """Other agents that were refused as clones."""
+    contenders: Mapping[str, float] = field(default_factory=dict)
+    """Epochs of agents of which it is not known yet whether they are this machine's next, and when they first came."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.hostname or self.host_id
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks."""
+        seconds: float = self.twin.rest["agent"].get("interval") or _DEFAULT_INTERVAL
+        return seconds
 
     @property
     def hostname(self) -> str | None:
@@ -67,8 +87,7 @@ class Host:
     @property
     def quiet_after(self) -> float:
         """Seconds without a frame after which it is silent: three intervals, and at least a minute."""
-        interval = self.twin.rest["agent"].get("interval") or _DEFAULT_INTERVAL
-        return max(_QUIET_SECONDS, 3.0 * interval)
+        return max(_QUIET_SECONDS, 3.0 * self.interval)
 
     def status(self, now: float) -> str:
         """Return live, silent or conflict."""
@@ -98,6 +117,8 @@ def load_host(store: Store, host_id: str) -> Host | None:
     if mark is None:
         return None
     twin = Twin(msgspec.json.decode(found.state))
+    refusals = tuple(store.refusals(host_id))
+    began_at = store.began_at(host_id, mark.order)
     return Host(
         host_id=host_id,
         twin=twin,
@@ -105,13 +126,15 @@ def load_host(store: Store, host_id: str) -> Host | None:
         top_revision=max(store.last_revision(host_id), frame.revision),
         mark=mark,
         epochs={one.epoch: one for one in marks},
-        began_at=frame.at,
+        began_at=frame.at if began_at is None else began_at,
         seq=frame.seq,
         at=frame.at,
         received_at=frame.received_at,
         observed_at=frame.observed_at,
         monotonic=frame.monotonic,
         services=service_counts(twin.items("services").values()),
+        refusals=refusals,
+        conflict_at=max((one.at for one in refusals), default=None),
     )
 
 

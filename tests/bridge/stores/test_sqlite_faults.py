@@ -150,5 +150,5 @@ def test_an_older_format_is_migrated_and_a_newer_one_refused(tmp_path):
         migrate(connection, (*MIGRATIONS, "", "CREATE TABLE half (x); SELECT nonsense"))
     assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
     connection.close()
-    with pytest.raises(StoreError, match="format 2"):
+    with pytest.raises(StoreError, match="format 3"):
         SqliteStore(tmp_path)

@@ -75,7 +75,7 @@ def test_events_are_filtered_and_paged_newest_first(opened):
     for host_id in ("atlas", "rhea"):
         fill(ingest, Sender(host_id, seed=3), 100)
     everything = store.events(EventQuery(limit=1000))
-    assert [one.id for one in everything] == sorted((one.id for one in everything), reverse=True)
+    assert everything == sorted(everything, key=lambda one: (one.event.at, one.id), reverse=True)
     assert {one.host_id for one in everything} == {"atlas", "rhea"}
     assert [one.event.kind for one in store.events(EventQuery("atlas", kinds=["host.up"]))] == ["host.up"]
     started = store.events(EventQuery("atlas", kinds=["process.*"]))

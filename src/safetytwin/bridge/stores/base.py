@@ -10,6 +10,10 @@ SILENCE = 60.0
 """Seconds without a frame that are a gap in a machine's history, whatever its interval."""
 
 
+SALVAGED = "salvaged-"
+"""How names of epochs begin whose own are lost."""
+
+
 class StoreError(Exception):
     """The store can't do what it is asked; the text says why and how to mend it."""
 
@@ -20,6 +24,10 @@ class StoreFullError(StoreError):
 
 class StoreLockedError(StoreError):
     """Another process uses the store."""
+
+
+class StoreDamagedError(StoreError):
+    """What is on the disk is not what was written; the store mends itself before it is written to again."""
 
 
 class StateMissingError(StoreError):
@@ -81,6 +89,18 @@ class KeptEvent:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An agent that was refused, for another living one has its host id."""
+
+    host_id: str
+    epoch: str
+    boot_id: str | None
+    """The boot of its machine."""
+    at: float
+    """When it last tried."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What is written together: all of it, or nothing."""
@@ -90,6 +110,9 @@ class Batch:
     frames: list[StoredFrame] = field(default_factory=list)
     events: list[tuple[str, Event]] = field(default_factory=list)
     """With the machine's id."""
+    moved: list[tuple[int, str, Event]] = field(default_factory=list)
+    """Events that are there, by their number, and what they are to be instead."""
+    refusals: list[Refusal] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,7 @@ class Points:
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """Which events are asked for; newest first."""
+    """Which events are asked for; by their moment, newest first."""
 
     host_id: str | None = None
     begin: float | None = None
@@ -136,7 +159,7 @@ class EventQuery:
     """Names, or beginnings such as unit.*"""
     subject: str | None = None
     before: int | None = None
-    """Only events with a lower number."""
+    """Number of an event: only those that come after it in the list."""
     limit: int = 100
 
 
@@ -186,6 +209,12 @@ class Store(Protocol):
 
     def epochs(self, host_id: str) -> list[EpochMark]:
         """Return the epochs of a machine in their order."""
+
+    def began_at(self, host_id: str, order: int) -> float | None:
+        """Return where the first frame of an epoch that is kept stands, None where there is none."""
+
+    def refusals(self, host_id: str) -> list[Refusal]:
+        """Return which agents were refused in a machine's name, in the order of their last try."""
 
     def has(self, host_id: str, order: int, seq: int) -> bool:
         """Say whether a frame was ever kept, even if it has been thinned out since."""

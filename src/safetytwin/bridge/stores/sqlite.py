@@ -8,8 +8,10 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from safetytwin.bridge.stores.base import (
+    SALVAGED,
     Batch,
     EpochMark,
     EventQuery,
@@ -17,20 +19,24 @@ from safetytwin.bridge.stores.base import (
     PastState,
     Place,
     Points,
+    Refusal,
     Retention,
     Span,
     StateMissingError,
+    StoreDamagedError,
     StoredFrame,
     StoreError,
     StoreFullError,
     StoreLockedError,
     StoreStats,
 )
+from safetytwin.bridge.stores.blobs import Damage, row_sum
 from safetytwin.bridge.stores.sqlite_events import read_events, write_event
 from safetytwin.bridge.stores.sqlite_frames import SEAL_AT, seal, write_frame
 from safetytwin.bridge.stores.sqlite_history import History
 from safetytwin.bridge.stores.sqlite_retention import retain_step
-from safetytwin.bridge.stores.sqlite_schema import connect, migrate
+from safetytwin.bridge.stores.sqlite_salvage import damage_of, salvaged
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection, connect, migrate
 from safetytwin.bridge.stores.sqlite_series import read_names, read_series, write_series
 
 _LOG = logging.getLogger(__name__)
@@ -50,24 +56,56 @@ class SqliteStore:
         self._reserve_bytes = reserve_bytes
         self._lock = _locked(directory / "store.lock")
         self._full = False
-        self._damaged = 0
+        self._damage = Damage()
+        self._idle = threading.Semaphore(_READERS)
+        self._suspect = False
+        """Something was found damaged that can't be left out: to be mended before the next batch."""
         try:
-            with _translated():
-                self._writer = connect(self._path, writes=True)
-                migrate(self._writer)
-                self._numbers: dict[str, int] = dict(self._writer.execute("SELECT host_id, num FROM host"))
-                self._rows: dict[int, int] = dict(
-                    self._writer.execute("SELECT host, count(*) FROM frame GROUP BY host")
-                )
-                self._readers = [connect(self._path) for _ in range(_READERS)]
+            self._open()
         except BaseException:
             os.close(self._lock)
             raise
-        self._idle = threading.Semaphore(_READERS)
         self._fill_reserve()
+
+    def _open(self) -> None:
+        """Open the database, a damaged one after it was salvaged."""
+        with self._translated():
+            try:
+                self._writer = connect(self._path, writes=True, damage=self._damage)
+                try:
+                    migrate(self._writer)
+                    damaged = damage_of(self._writer, self._path)
+                except BaseException:
+                    self._writer.close()
+                    raise
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                damaged = str(error)
+            if damaged is not None:
+                self._writer.close()
+                salvaged(self._path, damaged, self._damage)
+                self._writer = connect(self._path, writes=True, damage=self._damage)
+            self._numbers: dict[str, int] = dict(self._writer.execute("SELECT host_id, num FROM host"))
+            self._rows: dict[int, int] = dict(self._writer.execute("SELECT host, count(*) FROM frame GROUP BY host"))
+            self._readers = [connect(self._path, damage=self._damage) for _ in range(_READERS)]
+
+    def _mend(self) -> None:
+        """Open the database again, for something in it is damaged; nobody reads meanwhile."""
+        for _ in range(_READERS):
+            self._idle.acquire()
+        try:
+            for connection in (*self._readers, self._writer):
+                connection.close()
+            self._open()
+            self._suspect = False
+        finally:
+            self._idle.release(_READERS)
 
     def append(self, batch: Batch) -> list[KeptEvent]:
         """Write a batch and return its events with their numbers; once it returns, it is on disk."""
+        if self._suspect:
+            self._mend()
         numbers = dict(self._numbers)
         added: dict[int, int] = {}
         try:
@@ -82,6 +120,10 @@ class SqliteStore:
                     write_event(self._writer, host_id, self._number(numbers, host_id), event)
                     for host_id, event in batch.events
                 ]
+                for number, host_id, event in batch.moved:
+                    write_event(self._writer, host_id, self._number(numbers, host_id), event, number=number)
+                for refusal in batch.refusals:
+                    self._write_refusal(numbers, refusal)
         except StoreFullError:
             self._full = True
             raise
@@ -110,15 +152,23 @@ class SqliteStore:
 
     def _number(self, numbers: dict[str, int], host_id: str) -> int:
         if host_id not in numbers:
-            cursor = self._writer.execute("INSERT INTO host (host_id) VALUES (?)", (host_id,))
-            numbers[host_id] = cursor.lastrowid or 0
+            number = self._writer.execute("INSERT INTO host (host_id) VALUES (?)", (host_id,)).lastrowid or 0
+            self._writer.execute("UPDATE host SET sum = ? WHERE num = ?", (row_sum(number, host_id), number))
+            numbers[host_id] = number
         return numbers[host_id]
 
     def _write_epoch(self, numbers: dict[str, int], mark: EpochMark) -> None:
+        values = (self._number(numbers, mark.host_id), mark.order, mark.epoch, mark.clock_offset)
         self._writer.execute(
-            "INSERT INTO epoch (host, ord, epoch, clock_offset) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (host, ord) DO UPDATE SET clock_offset = excluded.clock_offset",
-            (self._number(numbers, mark.host_id), mark.order, mark.epoch, mark.clock_offset),
+            "INSERT OR REPLACE INTO epoch (host, ord, epoch, clock_offset, sum) VALUES (?, ?, ?, ?, ?)",
+            (*values, row_sum(*values)),
+        )
+
+    def _write_refusal(self, numbers: dict[str, int], refusal: Refusal) -> None:
+        values = (self._number(numbers, refusal.host_id), refusal.epoch, refusal.boot_id, refusal.at)
+        self._writer.execute(
+            "INSERT OR REPLACE INTO refusal (host, epoch, boot, at, sum) VALUES (?, ?, ?, ?, ?)",
+            (*values, row_sum(*values)),
         )
 
     def hosts(self) -> list[str]:
@@ -129,9 +179,36 @@ class SqliteStore:
         """Return the epochs of a machine in their order."""
         with self._reading() as connection:
             found = connection.execute(
-                "SELECT epoch, ord, clock_offset FROM epoch WHERE host = ? ORDER BY ord", (self._numbers.get(host_id),)
-            )
-            return [EpochMark(host_id, *row) for row in found]
+                "SELECT host, ord, epoch, clock_offset, sum FROM epoch WHERE host = ? ORDER BY ord",
+                (self._numbers.get(host_id),),
+            ).fetchall()
+        # One that is damaged keeps its place: its frames have it, and nothing may come to stand there.
+        return [
+            EpochMark(host_id, row[2], row[1], row[3])
+            if self._is_right(f"epoch {row[1]} of {host_id}", row)
+            else EpochMark(host_id, f"{SALVAGED}{row[1]}", row[1], 0.0)
+            for row in found
+        ]
+
+    def refusals(self, host_id: str) -> list[Refusal]:
+        """Return which agents were refused in a machine's name, in the order of their last try."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT host, epoch, boot, at, sum FROM refusal WHERE host = ? ORDER BY at",
+                (self._numbers.get(host_id),),
+            ).fetchall()
+        return [Refusal(host_id, *row[1:-1]) for row in found if self._is_right(f"a refusal for {host_id}", row)]
+
+    def _is_right(self, place: str, row: Sequence[Any]) -> bool:
+        right: bool = row_sum(*row[:-1]) == row[-1]
+        if not right:
+            self._damage.note(place)
+        return right
+
+    def began_at(self, host_id: str, order: int) -> float | None:
+        """Return where the first frame of an epoch that is kept stands, None where there is none."""
+        with self._history(host_id) as history:
+            return None if history is None else history.began_at(order)
 
     def has(self, host_id: str, order: int, seq: int) -> bool:
         """Say whether a frame was ever kept."""
@@ -180,8 +257,9 @@ class SqliteStore:
     def events(self, query: EventQuery) -> list[KeptEvent]:
         """Return events, newest first."""
         host = None if query.host_id is None else self._numbers.get(query.host_id, -1)
+        names = {number: host_id for host_id, number in self._numbers.items()}
         with self._reading() as connection:
-            return read_events(connection, query, host)
+            return read_events(connection, query, host, names)
 
     def series_names(self, host_id: str) -> list[str]:
         """Return the names of the series of a machine."""
@@ -203,7 +281,7 @@ class SqliteStore:
         if host is None:
             return
         with self._writing():
-            for table in ("frame", "segment", "series", "event", "epoch"):
+            for table in ("frame", "segment", "series", "event", "epoch", "refusal", "lost"):
                 self._writer.execute(f"DELETE FROM {table} WHERE host = ?", (host,))  # noqa: S608 - the names above
             self._writer.execute("DELETE FROM host WHERE num = ?", (host,))
         del self._numbers[host_id]
@@ -225,7 +303,7 @@ class SqliteStore:
         with self._reading() as connection:
             frames = connection.execute("SELECT (SELECT count(*) FROM frame) + coalesce(sum(frames), 0) FROM segment")
             events = connection.execute("SELECT count(*) FROM event")
-            return StoreStats(self._size(), frames.fetchone()[0], events.fetchone()[0], self._damaged, self._full)
+            return StoreStats(self._size(), frames.fetchone()[0], events.fetchone()[0], self._damage.count, self._full)
 
     def close(self) -> None:
         """Let go of the store."""
@@ -240,7 +318,7 @@ class SqliteStore:
 
     def _give_back(self) -> None:
         """Return free pages to the file system, and the log's room."""
-        with _translated():
+        with self._translated():
             self._writer.execute("PRAGMA incremental_vacuum(2000)").fetchall()
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -254,9 +332,9 @@ class SqliteStore:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """One transaction: all of it, or nothing; raises StoreFullError."""
-        with _translated():
-            self._writer.execute("BEGIN IMMEDIATE")
+        with self._translated():
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield
                 self._writer.execute("COMMIT")
             except BaseException:
@@ -265,12 +343,12 @@ class SqliteStore:
                 raise
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _reading(self) -> Iterator[StoreConnection]:
         """One snapshot of the database; what is written meanwhile does not move under the reader."""
         with self._idle:
             connection = self._readers.pop()
             try:
-                with _translated():
+                with self._translated():
                     connection.execute("BEGIN")
                     try:
                         yield connection
@@ -279,6 +357,23 @@ class SqliteStore:
                             connection.execute("ROLLBACK")
             finally:
                 self._readers.append(connection)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say SQLite's errors in the store's words."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is not None and (code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_WRITE):
+                raise StoreFullError(
+                    "The disk of the store is full: free some room, or keep less (retention); "
+                    "nothing that was acknowledged is lost."
+                ) from error
+            if _is_damage(error):
+                self._suspect = True
+                raise StoreDamagedError(f"The store's file is damaged here: {error}.") from error
+            raise StoreError(f"The store can't do that: {error}.") from error
 
     @contextlib.contextmanager
     def _history(self, host_id: str) -> Iterator[History | None]:
@@ -290,21 +385,11 @@ class SqliteStore:
             yield History(connection, host_id, host)
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Say SQLite's errors in the store's words."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", None)
-        if code is not None and (code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_WRITE):
-            raise StoreFullError(
-                "The disk of the store is full: free some room, or keep less (retention); "
-                "nothing that was acknowledged is lost."
-            ) from error
-        if code is not None and code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise StateMissingError(f"The store's file is damaged here: {error}.") from error
-        raise StoreError(f"The store can't do that: {error}.") from error
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Say whether it is the file that is wrong; a constraint that fails is, for what is written never breaks one."""
+    code = getattr(error, "sqlite_errorcode", None)
+    damage = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
+    return code is not None and code & 0xFF in damage
 
 
 def _locked(path: Path) -> int:

@@ -1,49 +1,66 @@
 """Events in SQLite."""
 
-import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from safetytwin.bridge.stores.base import EventQuery, KeptEvent
+from safetytwin.bridge.stores.blobs import row_sum
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection
 from safetytwin.models.event import Event
 from safetytwin.models.timestamps import seconds_of, timestamp
 
-_COLUMNS = "event.id, host_id, event.at, kind, severity, subject, text, details, count, last_at"
+EVENT = "host, at, kind, severity, subject, text, details, count, last_at, sum"
 
 
-def write_event(connection: sqlite3.Connection, host_id: str, host: int, event: Event) -> KeptEvent:
-    """Insert an event and return it with its number."""
+def write_event(
+    connection: StoreConnection, host_id: str, host: int, event: Event, *, number: int | None = None
+) -> KeptEvent:
+    """Insert an event, in the place of the one with this number where it is given; return it with its number."""
     details = None if event.details is None else msgspec.json.encode(event.details).decode()
+    values = (
+        host,
+        seconds_of(event.at),
+        event.kind,
+        event.severity,
+        event.subject,
+        event.text,
+        details,
+        event.count,
+        event.last_at,
+    )
     cursor = connection.execute(
-        "INSERT INTO event (host, at, kind, severity, subject, text, details, count, last_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            host,
-            seconds_of(event.at),
-            event.kind,
-            event.severity,
-            event.subject,
-            event.text,
-            details,
-            event.count,
-            event.last_at,
-        ),
+        f"INSERT OR REPLACE INTO event (id, {EVENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names of columns
+        (number, *values, row_sum(*values)),
     )
     return KeptEvent(cursor.lastrowid or 0, host_id, event)
 
 
-def read_events(connection: sqlite3.Connection, query: EventQuery, host: int | None) -> list[KeptEvent]:
-    """Return events, newest first."""
+def read_events(
+    connection: StoreConnection, query: EventQuery, host: int | None, names: Mapping[int, str]
+) -> list[KeptEvent]:
+    """Return events, newest first; names are the machines' ids by their numbers."""
+    found: list[KeptEvent] = []
+    for number, *row in _rows(connection, query, host):
+        if row[0] not in names or row_sum(*row[:-1]) != row[-1]:
+            connection.damage.note(f"event {number}")
+            continue
+        found.append(_event(number, names[row[0]], row))
+        if len(found) == query.limit:
+            break
+    return found
+
+
+def _rows(connection: StoreConnection, query: EventQuery, host: int | None) -> Iterator[Sequence[Any]]:
     terms: list[str] = []
     values: list[Any] = []
     for term, value in (
-        ("event.host = ?", host),
-        ("event.at >= ?", query.begin),
-        ("event.at <= ?", query.end),
+        ("host = ?", host),
+        ("at >= ?", query.begin),
+        ("at <= ?", query.end),
         ("subject = ?", query.subject),
-        ("event.id < ?", query.before),
+        ("(at, id) < (SELECT at, id FROM event WHERE id = ?)", query.before),
     ):
         if value is not None:
             terms.append(term)
@@ -56,15 +73,15 @@ def read_events(connection: sqlite3.Connection, query: EventQuery, host: int | N
             values += [kind] if exact else [len(kind) - 1, kind[:-1]]
         terms.append(f"({' OR '.join(either)})")
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
-    found = connection.execute(
-        f"SELECT {_COLUMNS} FROM event JOIN host ON host.num = event.host {where} ORDER BY event.id DESC LIMIT ?",  # noqa: S608 - the terms above; values are parameters
-        (*values, query.limit),
+    found: Iterator[Sequence[Any]] = connection.execute(
+        f"SELECT id, {EVENT} FROM event {where} ORDER BY at DESC, id DESC",  # noqa: S608 - the terms above; values are parameters
+        values,
     )
-    return [_event(row) for row in found]
+    return found
 
 
-def _event(row: Sequence[Any]) -> KeptEvent:
-    number, host_id, at, kind, severity, subject, text, details, count, last_at = row
+def _event(number: int, host_id: str, row: Sequence[Any]) -> KeptEvent:
+    _, at, kind, severity, subject, text, details, count, last_at, _ = row
     return KeptEvent(
         number,
         host_id,

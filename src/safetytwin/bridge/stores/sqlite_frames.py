@@ -1,6 +1,5 @@
 """Frames in SQLite: new ones a row each, older ones together in segments that compress well."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
@@ -10,7 +9,8 @@ from typing import Any
 import msgspec
 
 from safetytwin.bridge.stores.base import SILENCE, StateMissingError, StoredFrame
-from safetytwin.bridge.stores.blobs import DamagedBlobError, opened, sealed
+from safetytwin.bridge.stores.blobs import DamagedBlobError, opened, row_sum, sealed
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection
 from safetytwin.changes.trees import ChangeError
 from safetytwin.changes.twin import Twin
 from safetytwin.models.change import Change
@@ -38,13 +38,22 @@ class Segment:
     last_seq: int
     first_at: float
     last_at: float
+    last_revision: int
     frames: int
     anchor: int | None
     spacing: int
     gaps: str
+    sum: int
+
+    @property
+    def place(self) -> str:
+        """What its blob is sealed with."""
+        return segment_place(self.host, self.order, self.first_seq, self.last_seq, self.first_at)
 
 
-SEGMENT = "id, host, ord, first_seq, last_seq, first_at, last_at, frames, anchor, spacing, gaps"
+SEGMENT = (
+    "id, host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, spacing, gaps, segment.sum"
+)
 
 
 def folded(keyframe: bytes, changes: Sequence[bytes]) -> bytes:
@@ -60,7 +69,7 @@ def folded(keyframe: bytes, changes: Sequence[bytes]) -> bytes:
     return twin.canonical_bytes()
 
 
-def write_frame(connection: sqlite3.Connection, host: int, frame: StoredFrame) -> None:
+def write_frame(connection: StoreConnection, host: int, frame: StoredFrame) -> None:
     """Insert a row."""
     value = (
         frame.received_at,
@@ -70,7 +79,7 @@ def write_frame(connection: sqlite3.Connection, host: int, frame: StoredFrame) -
         frame.state,
         dict(frame.gauges),
     )
-    place = _place(host, frame.order, frame.seq, frame.at, frame.revision)
+    place = frame_place(host, frame.order, frame.seq, frame.at, frame.revision)
     connection.execute(
         f"INSERT INTO frame ({_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - names of columns
         (host, frame.order, frame.seq, frame.at, frame.revision, frame.state is not None, sealed(value, place)),
@@ -78,7 +87,7 @@ def write_frame(connection: sqlite3.Connection, host: int, frame: StoredFrame) -
 
 
 def rows(
-    connection: sqlite3.Connection, host_id: str, host: int, where: str = "", *values: Any
+    connection: StoreConnection, host_id: str, host: int, where: str = "", *values: Any
 ) -> Iterator[StoredFrame | None]:
     """Yield the frames that are rows, in order; None for one that is damaged."""
     found = connection.execute(
@@ -86,20 +95,23 @@ def rows(
         (host, *values),
     )
     for row in found:
-        yield _frame(host_id, row)
+        yield _frame(connection, host_id, row)
 
 
-def _frame(host_id: str, row: Sequence[Any]) -> StoredFrame | None:
+def _frame(connection: StoreConnection, host_id: str, row: Sequence[Any]) -> StoredFrame | None:
     host, order, seq, at, revision, _, blob = row
+    place = frame_place(host, order, seq, at, revision)
     try:
-        value = opened(blob, _place(host, order, seq, at, revision))
+        value = opened(blob, place)
     except DamagedBlobError:
+        connection.damage.note(place)
         return None
     received_at, observed_at, monotonic, change, state, gauges = value
     return StoredFrame(host_id, order, seq, revision, at, received_at, observed_at, monotonic, change, state, gauges)
 
 
-def _place(host: int, order: int, seq: int, at: float, revision: int) -> str:
+def frame_place(host: int, order: int, seq: int, at: float, revision: int) -> str:
+    """Return what a row's blob is sealed with."""
     return f"frame {host}/{order}/{seq} {at!r} {revision}"
 
 
@@ -121,40 +133,52 @@ def run_to(frames: Sequence[StoredFrame]) -> tuple[bytes, list[bytes]]:
     )
 
 
-def segment_frames(connection: sqlite3.Connection, host_id: str, segment: Segment) -> list[StoredFrame]:
+def segment_of(row: Sequence[Any]) -> Segment:
+    """Return a row of segment; raises DamagedBlobError."""
+    segment = Segment(*row)
+    if row_sum(*row[1:-1]) != segment.sum:
+        raise DamagedBlobError(f"the columns of {segment.place} are not what was written")
+    return segment
+
+
+def segment_frames(connection: StoreConnection, host_id: str, segment: Segment) -> list[StoredFrame]:
     """Return the frames of a segment; raises DamagedBlobError."""
-    like = None if segment.anchor is None else _anchor_state(connection, segment.anchor)
-    packed = _opened_segment(connection, segment, like)
+    try:
+        like = None if segment.anchor is None else _anchor_state(connection, segment.anchor)
+        packed = _opened_segment(connection, segment, like)
+    except DamagedBlobError:
+        connection.damage.note(segment.place)
+        raise
     return [
         StoredFrame(host_id, segment.order, seq, revision, at, received, observed, monotonic, change, state)
         for seq, revision, at, received, observed, monotonic, change, state in packed
     ]
 
 
-def _opened_segment(connection: sqlite3.Connection, segment: Segment, like: bytes | None) -> list[Any]:
+def _opened_segment(connection: StoreConnection, segment: Segment, like: bytes | None) -> list[Any]:
     blob = connection.execute("SELECT blob FROM segment WHERE id = ?", (segment.id,)).fetchone()[0]
-    place = _segment_place(segment.host, segment.order, segment.first_seq, segment.last_seq, segment.first_at)
-    found: list[Any] = opened(blob, place, like=like)
+    found: list[Any] = opened(blob, segment.place, like=like)
     return found
 
 
-def _anchor_state(connection: sqlite3.Connection, identity: int) -> bytes:
+def _anchor_state(connection: StoreConnection, identity: int) -> bytes:
     row = connection.execute(
         f"SELECT {SEGMENT} FROM segment WHERE id = ?",  # noqa: S608 - names of columns
         (identity,),
     ).fetchone()
     if row is None:
         raise DamagedBlobError(f"the anchor {identity} is gone")
-    state: bytes = _opened_segment(connection, Segment(*row), None)[0][7]
+    state: bytes = _opened_segment(connection, segment_of(row), None)[0][7]
     return state
 
 
-def _segment_place(host: int, order: int, first_seq: int, last_seq: int, first_at: float) -> str:
+def segment_place(host: int, order: int, first_seq: int, last_seq: int, first_at: float) -> str:
+    """Return what a segment's blob is sealed with."""
     return f"segment {host}/{order}/{first_seq}-{last_seq} {first_at!r}"
 
 
 def write_segment(
-    connection: sqlite3.Connection,
+    connection: StoreConnection,
     host: int,
     frames: Sequence[StoredFrame],
     *,
@@ -169,25 +193,25 @@ def write_segment(
         (one.seq, one.revision, one.at, one.received_at, one.observed_at, one.monotonic, one.change, one.state)
         for one in frames
     ]
-    place = _segment_place(host, first.order, first.seq, last_seq, first.at)
+    place = segment_place(host, first.order, first.seq, last_seq, first.at)
     blob = sealed(packed, place, level=_LEVEL, like=None if anchor is None else anchor[1])
+    values = (
+        host,
+        first.order,
+        first.seq,
+        last_seq,
+        first.at,
+        last.at,
+        max(one.revision for one in frames),
+        len(frames),
+        None if anchor is None else anchor[0],
+        spacing,
+        msgspec.json.encode(gaps_between([one.at for one in frames])).decode(),
+    )
     connection.execute(
         "INSERT INTO segment (host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, "
-        "spacing, gaps, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            host,
-            first.order,
-            first.seq,
-            last_seq,
-            first.at,
-            last.at,
-            max(one.revision for one in frames),
-            len(frames),
-            None if anchor is None else anchor[0],
-            spacing,
-            msgspec.json.encode(gaps_between([one.at for one in frames])).decode(),
-            blob,
-        ),
+        "spacing, gaps, sum, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, row_sum(*values), blob),
     )
 
 
@@ -198,7 +222,7 @@ def gaps_between(moments: Sequence[float]) -> list[tuple[float, float]]:
     return [(before, after) for before, after in pairwise(moments) if after - before > most]
 
 
-def seal(connection: sqlite3.Connection, host_id: str, host: int) -> list[StoredFrame]:
+def seal(connection: StoreConnection, host_id: str, host: int) -> list[StoredFrame]:
     """Make segments of all rows but the last keyframe of each run and what follows it; return what was sealed.
 
     What can't be folded, after a damaged row, is dropped.
@@ -230,7 +254,7 @@ def _runs(frames: Sequence[StoredFrame]) -> Iterator[list[StoredFrame]]:
         yield [frame for _, frame in pairs]
 
 
-def _anchor_for(connection: sqlite3.Connection, host: int, first: StoredFrame) -> tuple[int, bytes] | None:
+def _anchor_for(connection: StoreConnection, host: int, first: StoredFrame) -> tuple[int, bytes] | None:
     """Return the anchor to compress a segment against, or None where it is to be one itself."""
     row = connection.execute(
         f"SELECT {SEGMENT} FROM segment WHERE host = ? AND ord = ? AND anchor IS NULL AND spacing = 0 "  # noqa: S608 - names of columns
@@ -244,7 +268,7 @@ def _anchor_for(connection: sqlite3.Connection, host: int, first: StoredFrame) -
     if shared >= _ANCHORED - 1:
         return None
     try:
-        return anchor.id, _anchor_state(connection, anchor.id)
+        return anchor.id, _anchor_state(connection, segment_of(row).id)
     except DamagedBlobError:
         return None
 

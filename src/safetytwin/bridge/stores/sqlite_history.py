@@ -1,30 +1,27 @@
 """Past states from SQLite: rows and segments as one line of time."""
 
-import sqlite3
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
-import msgspec
-
-from safetytwin.bridge.stores.base import SILENCE, PastState, Place, Span, StateMissingError, StoredFrame
+from safetytwin.bridge.stores.base import PastState, Place, Span, StateMissingError, StoredFrame
 from safetytwin.bridge.stores.blobs import DamagedBlobError
 from safetytwin.bridge.stores.sqlite_frames import (
     SEGMENT,
     Segment,
     folded,
-    gaps_between,
     rows,
     run_to,
     segment_frames,
+    segment_of,
     without_state,
 )
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection
+from safetytwin.bridge.stores.sqlite_span import span_of
 
 
 class History:
     """One machine's history, read within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, host_id: str, host: int) -> None:
+    def __init__(self, connection: StoreConnection, host_id: str, host: int) -> None:
         self._connection = connection
         self._host_id = host_id
         self._host = host
@@ -34,10 +31,35 @@ class History:
         row = self._one("SELECT ord, seq, at FROM frame WHERE host = ? AND at <= ? ORDER BY at DESC LIMIT 1", moment)
         segment = self._segment("first_at <= ? ORDER BY first_at DESC LIMIT 1", moment)
         if row is not None and (segment is None or row[2] > segment.first_at):
-            return self._of_row(row[0], row[1])
+            found = self._of_row(row[0], row[1])
+            self._see_that_it_lasts(found.frame, found.frame.seq, moment)
+            return found
         if segment is None:
             raise StateMissingError("Nothing is kept of this moment: it is before the first.")
-        return self._of_segment(segment, lambda frame: frame.at <= moment)
+        found = self._of_segment(segment, lambda frame: frame.at <= moment)
+        if moment >= segment.last_at:
+            self._see_that_it_lasts(found.frame, segment.last_seq, moment)
+        elif segment.spacing and moment > found.frame.at + 2 * segment.spacing:
+            raise StateMissingError("The state of this moment was not kept.")
+        return found
+
+    def _see_that_it_lasts(self, frame: StoredFrame, last_seq: int, moment: float) -> None:
+        """Raise StateMissingError where a state ended before a moment and what it became is not here.
+
+        Frames are counted without holes: what is missing was never sent, has not come yet, or is damaged. An index that
+        hides a frame is found out this way too, for the one by time and the one by number say different things.
+        """
+        if moment <= frame.at:
+            return
+        behind = self.neighbours(frame.order, last_seq)[1]
+        if behind is not None and behind.at <= moment:
+            self._connection.damage.note(f"the index of {self._host_id} by time, at {frame.at!r}")
+            raise StateMissingError("The history's index is damaged here.")
+        expected = last_seq + 1 if behind is not None and behind.order == frame.order else 0
+        if (behind is not None and behind.seq != expected) or self._one(
+            "SELECT 1 FROM lost WHERE host = ? AND after_at = ?", frame.at
+        ):
+            raise StateMissingError("The frames after the state before this moment are missing.")
 
     def state_of(self, order: int, seq: int) -> PastState:
         """Return the state that a frame made; raises StateMissingError."""
@@ -68,8 +90,8 @@ class History:
             (self._host,),
         ):
             try:
-                return self._of_segment(Segment(*found), lambda _: True)
-            except StateMissingError:
+                return self._of_segment(segment_of(found), lambda _: True)
+            except (StateMissingError, DamagedBlobError):
                 continue
         return None
 
@@ -137,28 +159,15 @@ class History:
 
     def span(self, begin: float | None, end: float | None) -> Span:
         """Return which moments between two there are states for."""
-        low, high = begin if begin is not None else -1e18, end if end is not None else 1e18
-        moments: list[float] = []
-        gaps: list[tuple[float, float]] = []
-        revisions = 0
-        pieces = [
-            (first, last, frames, msgspec.json.decode(inner))
-            for first, last, frames, inner in self._connection.execute(
-                "SELECT first_at, last_at, frames, gaps FROM segment WHERE host = ?", (self._host,)
-            )
+        return span_of(self._connection, self._host, begin, end)
+
+    def began_at(self, order: int) -> float | None:
+        """Return where the first frame of an epoch that is kept stands."""
+        found = [
+            self._one("SELECT at FROM frame WHERE host = ? AND ord = ? ORDER BY seq LIMIT 1", order),
+            self._one("SELECT first_at FROM segment WHERE host = ? AND ord = ? ORDER BY first_seq LIMIT 1", order),
         ]
-        pieces += [
-            (at, at, 1, []) for (at,) in self._connection.execute("SELECT at FROM frame WHERE host = ?", (self._host,))
-        ]
-        pieces.sort()
-        for first, last, frames, inner in pieces:
-            inside = last >= low and first <= high
-            revisions += frames if inside else 0
-            gaps += [(before, after) for before, after in inner if after >= low and before <= high]
-            moments += [first, last] if last > first else [first]
-        between = _breaks(pieces)
-        gaps += [(before, after) for before, after in between if after >= low and before <= high]
-        return Span(moments[0] if moments else None, moments[-1] if moments else None, revisions, tuple(sorted(gaps)))
+        return min((row[0] for row in found if row), default=None)
 
     def _of_row(self, order: int, seq: int) -> PastState:
         start = self._one(
@@ -194,21 +203,14 @@ class History:
 
     def _segment(self, where: str, *values: Any) -> Segment | None:
         row = self._one(f"SELECT {SEGMENT} FROM segment WHERE host = ? AND {where}", *values)  # noqa: S608 - where is written above
-        return None if row is None else Segment(*row)
+        try:
+            return None if row is None else segment_of(row)
+        except DamagedBlobError as error:
+            self._connection.damage.note(str(error))
+            raise StateMissingError(f"What was kept of this moment is damaged: {error}") from error
 
 
 def _thinned(frame: StoredFrame) -> tuple[bytes, list[bytes]]:
     if frame.state is None:
         raise StateMissingError("This moment has been thinned out.")
     return frame.state, []
-
-
-def _breaks(pieces: Sequence[tuple[float, float, int, Any]]) -> list[tuple[float, float]]:
-    """Return the gaps between pieces of history, by how far apart looks are before each."""
-    found = []
-    for before, after in pairwise(pieces):
-        usual = (before[1] - before[0]) / (before[2] - 1) if before[2] > 1 else 0.0
-        if after[0] - before[1] > max(SILENCE, 3 * usual):
-            found.append((before[1], after[0]))
-    single = [piece[0] for piece in pieces if piece[2] == 1]
-    return found if len(single) < len(pieces) else gaps_between(single)

@@ -1,6 +1,5 @@
 """Keeping less of what is old: thinned step by step, then deleted, the oldest first; never a machine's newest state."""
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +13,7 @@ from safetytwin.bridge.stores.sqlite_frames import (
     segment_frames,
     write_segment,
 )
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection
 
 _DAY = 86400.0
 _SPARSE = 600
@@ -24,7 +24,7 @@ _NOT_NEWEST = "EXISTS (SELECT 1 FROM frame WHERE frame.host = segment.host)"
 """Rows are newer than segments: where a machine has some, none of its segments is the newest."""
 
 
-def retain_step(connection: sqlite3.Connection, policy: Retention, now: float, host_ids: Mapping[int, str]) -> bool:
+def retain_step(connection: StoreConnection, policy: Retention, now: float, host_ids: Mapping[int, str]) -> bool:
     """Do the first thing that is due; returns whether there may be more."""
     expired = now - policy.days * _DAY
     if _delete_oldest(connection, "last_at < ?", expired):
@@ -47,7 +47,7 @@ def retain_step(connection: sqlite3.Connection, policy: Retention, now: float, h
     return False
 
 
-def used_bytes(connection: sqlite3.Connection) -> int:
+def used_bytes(connection: StoreConnection) -> int:
     """Return the bytes of the pages in use."""
     pages, free, size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
@@ -55,7 +55,7 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def _group(connection: sqlite3.Connection, anchor: int) -> list[Segment]:
+def _group(connection: StoreConnection, anchor: int) -> list[Segment]:
     """Return an anchor and the segments that need it."""
     found = connection.execute(
         f"SELECT {SEGMENT} FROM segment WHERE id = ? OR anchor = ? ORDER BY first_seq",  # noqa: S608 - names of columns
@@ -64,7 +64,7 @@ def _group(connection: sqlite3.Connection, anchor: int) -> list[Segment]:
     return [Segment(*row) for row in found]
 
 
-def _delete_oldest(connection: sqlite3.Connection, where: str, value: float) -> bool:
+def _delete_oldest(connection: StoreConnection, where: str, value: float) -> bool:
     row = connection.execute(
         f"SELECT id FROM segment WHERE anchor IS NULL AND {_NOT_NEWEST} AND {where} AND NOT EXISTS "  # noqa: S608 - written in this file
         "(SELECT 1 FROM segment other WHERE other.anchor = segment.id AND other.last_at >= ? AND ? > 0) "
@@ -77,7 +77,7 @@ def _delete_oldest(connection: sqlite3.Connection, where: str, value: float) -> 
     return True
 
 
-def _delete_oldest_rows(connection: sqlite3.Connection) -> bool:
+def _delete_oldest_rows(connection: StoreConnection) -> bool:
     """Delete the oldest events and series, where no segments are left to delete."""
     for query in (
         "DELETE FROM series WHERE rowid IN (SELECT rowid FROM series ORDER BY step, last_at LIMIT 200)",
@@ -88,7 +88,7 @@ def _delete_oldest_rows(connection: sqlite3.Connection) -> bool:
     return False
 
 
-def _thin_oldest(connection: sqlite3.Connection, spacing: int, before: float, host_ids: Mapping[int, str]) -> bool:
+def _thin_oldest(connection: StoreConnection, spacing: int, before: float, host_ids: Mapping[int, str]) -> bool:
     row = connection.execute(
         f"SELECT id, host FROM segment WHERE anchor IS NULL AND spacing < ? AND last_at < ? AND {_NOT_NEWEST} "  # noqa: S608 - written in this file
         "AND NOT EXISTS (SELECT 1 FROM segment other WHERE other.anchor = segment.id AND other.last_at >= ?) "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from safetytwin.bridge.stores.base import StoreError
+from safetytwin.bridge.stores.blobs import Damage, row_sum
 
 _FIRST = """
 CREATE TABLE host (num INTEGER PRIMARY KEY AUTOINCREMENT, host_id TEXT NOT NULL UNIQUE) STRICT;
@@ -41,13 +42,50 @@ CREATE INDEX event_host ON event (host, id);
 CREATE INDEX event_at ON event (at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SUMS = """
+ALTER TABLE host ADD COLUMN sum INTEGER;
+UPDATE host SET sum = row_sum(num, host_id);
+ALTER TABLE epoch ADD COLUMN sum INTEGER;
+UPDATE epoch SET sum = row_sum(host, ord, epoch, clock_offset);
+ALTER TABLE segment ADD COLUMN sum INTEGER;
+UPDATE segment SET sum = row_sum(host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor,
+  spacing, gaps);
+DROP INDEX segment_at;
+CREATE INDEX segment_at ON segment (host, first_at, last_at, frames, gaps, ord, first_seq, last_seq);
+ALTER TABLE event ADD COLUMN sum INTEGER;
+UPDATE event SET sum = row_sum(host, at, kind, severity, subject, text, details, count, last_at);
+DROP INDEX event_host;
+CREATE INDEX event_host ON event (host, at, id);
+DROP INDEX event_at;
+CREATE INDEX event_at ON event (at, id);
+CREATE TABLE refusal (
+  host INTEGER NOT NULL, epoch TEXT NOT NULL, boot TEXT, at REAL NOT NULL, sum INTEGER,
+  PRIMARY KEY (host, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE lost (
+  host INTEGER NOT NULL, after_at REAL NOT NULL, PRIMARY KEY (host, after_at)
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SUMS)
 """What makes each version of the format of the one before; the first makes version 1 of an empty file."""
 
 
-def connect(path: Path, *, writes: bool = False) -> sqlite3.Connection:
+class StoreConnection(sqlite3.Connection):
+    """A connection that knows where to count what it finds damaged."""
+
+    damage: Damage
+
+
+def connect(path: Path, *, writes: bool = False, damage: Damage | None = None) -> StoreConnection:
     """Open the database for one thread at a time."""
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=10, isolation_level=None, check_same_thread=False, factory=StoreConnection
+    )
+    connection.damage = Damage() if damage is None else damage
+    # What is no UTF-8 any more is damaged: its checksum says so.
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    connection.create_function("row_sum", -1, row_sum, deterministic=True)
     connection.execute("PRAGMA cell_size_check = ON")
     if writes:
         # Bytes of what is deleted are given back page by page; to be set before the first table is made.

@@ -1,7 +1,6 @@
 """Series in SQLite: every look as packed columns, and minutes, hours and days rolled up from them."""
 
 import math
-import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from safetytwin.bridge.stores.base import Points, StoredFrame
 from safetytwin.bridge.stores.blobs import DamagedBlobError, opened, sealed
 from safetytwin.bridge.stores.sqlite_frames import rows
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection
 
 ROLLUPS = {60: 3600, 3600: 86400, 86400: 30 * 86400}
 """Seconds of a step, and of the block that its steps are kept in together."""
@@ -19,7 +19,7 @@ _Bucket = list[float]
 """sum, min, max, count."""
 
 
-def write_series(connection: sqlite3.Connection, host: int, frames: Sequence[StoredFrame]) -> None:
+def write_series(connection: StoreConnection, host: int, frames: Sequence[StoredFrame]) -> None:
     """Keep the gauges of frames at full resolution, and add them to the rollups."""
     plotted = [frame for frame in frames if frame.gauges]
     if not plotted:
@@ -30,10 +30,25 @@ def write_series(connection: sqlite3.Connection, host: int, frames: Sequence[Sto
     value = (array("d", [frame.at for frame in plotted]).tobytes(), columns)
     connection.execute(
         "INSERT OR REPLACE INTO series (host, step, first_at, last_at, blob) VALUES (?, 0, ?, ?, ?)",
-        (host, first, last, sealed(value, f"series {host}/0 {first!r}", level=_LEVEL)),
+        (host, first, last, sealed(value, series_place(host, 0, first), level=_LEVEL)),
     )
     for step, block in ROLLUPS.items():
         _roll_up(connection, host, step, block, plotted)
+
+
+def series_place(host: int, step: int, first_at: float) -> str:
+    """Return what a block's blob is sealed with."""
+    return f"series {host}/{step} {first_at!r}"
+
+
+def _opened(connection: StoreConnection, host: int, step: int, first_at: float, blob: bytes) -> Any:
+    """Return what is in a block, None where it is damaged."""
+    place = series_place(host, step, first_at)
+    try:
+        return opened(blob, place)
+    except DamagedBlobError:
+        connection.damage.note(place)
+        return None
 
 
 def _rounded(value: float | None) -> float:
@@ -41,7 +56,7 @@ def _rounded(value: float | None) -> float:
     return _EMPTY if value is None else float(f"{value:.4g}")
 
 
-def _roll_up(connection: sqlite3.Connection, host: int, step: int, block: int, frames: Iterable[StoredFrame]) -> None:
+def _roll_up(connection: StoreConnection, host: int, step: int, block: int, frames: Iterable[StoredFrame]) -> None:
     blocks: dict[float, dict[str, dict[int, _Bucket]]] = {}
     for frame in frames:
         start = frame.at // block * block
@@ -58,7 +73,7 @@ def _roll_up(connection: sqlite3.Connection, host: int, step: int, block: int, f
         packed = {name: _packed(series[name]) for name in sorted(series)}
         connection.execute(
             "INSERT OR REPLACE INTO series (host, step, first_at, last_at, blob) VALUES (?, ?, ?, ?, ?)",
-            (host, step, start, start + block, sealed(packed, f"series {host}/{step} {start!r}")),
+            (host, step, start, start + block, sealed(packed, series_place(host, step, start))),
         )
 
 
@@ -93,29 +108,23 @@ def _unpacked(columns: Sequence[bytes]) -> dict[int, _Bucket]:
     }
 
 
-def _read_block(connection: sqlite3.Connection, host: int, step: int, start: float) -> dict[str, dict[int, _Bucket]]:
+def _read_block(connection: StoreConnection, host: int, step: int, start: float) -> dict[str, dict[int, _Bucket]]:
     row = connection.execute(
         "SELECT blob FROM series WHERE host = ? AND step = ? AND first_at = ?", (host, step, start)
     ).fetchone()
     if row is None:
         return {}
-    try:
-        packed: dict[str, Any] = opened(row[0], f"series {host}/{step} {start!r}")
-    except DamagedBlobError:
-        return {}
+    packed: dict[str, Any] = _opened(connection, host, step, start, row[0]) or {}
     return {name: _unpacked(columns) for name, columns in packed.items()}
 
 
-def read_names(connection: sqlite3.Connection, host_id: str, host: int) -> list[str]:
+def read_names(connection: StoreConnection, host_id: str, host: int) -> list[str]:
     """Return the names of the series of the last two days with looks, and of what was not rolled up yet."""
     found: set[str] = set()
     for start, blob in connection.execute(
         "SELECT first_at, blob FROM series WHERE host = ? AND step = 3600 ORDER BY first_at DESC LIMIT 2", (host,)
     ):
-        try:
-            found |= opened(blob, f"series {host}/3600 {start!r}").keys()
-        except DamagedBlobError:
-            continue
+        found |= (_opened(connection, host, 3600, start, blob) or {}).keys()
     for frame in rows(connection, host_id, host, "ORDER BY at"):
         if frame is not None:
             found |= frame.gauges.keys()
@@ -123,7 +132,7 @@ def read_names(connection: sqlite3.Connection, host_id: str, host: int) -> list[
 
 
 def read_series(
-    connection: sqlite3.Connection, host_id: str, host: int, names: Sequence[str], begin: float, end: float, step: float
+    connection: StoreConnection, host_id: str, host: int, names: Sequence[str], begin: float, end: float, step: float
 ) -> dict[str, Points]:
     """Return series in steps of at least step seconds, the finest that is kept for the whole time from begin on."""
     base = max((one for one in (0, *ROLLUPS) if one <= step), default=0)
@@ -153,7 +162,7 @@ def _append(points: Points, at: float, bucket: _Bucket) -> None:
     points.max.append(bucket[2])
 
 
-def _reaches(connection: sqlite3.Connection, host: int, begin: float) -> bool:
+def _reaches(connection: StoreConnection, host: int, begin: float) -> bool:
     """Say whether looks are kept from begin on, or from as long ago as anything is."""
     first = "SELECT min(first_at) FROM series WHERE host = ? AND step = ?"
     looks = connection.execute(first, (host, 0)).fetchone()[0]
@@ -162,17 +171,17 @@ def _reaches(connection: sqlite3.Connection, host: int, begin: float) -> bool:
 
 
 def _looks(
-    connection: sqlite3.Connection, host: int, names: Sequence[str], begin: float, end: float
+    connection: StoreConnection, host: int, names: Sequence[str], begin: float, end: float
 ) -> Iterator[tuple[str, float, _Bucket]]:
     for start, blob in connection.execute(
         "SELECT first_at, blob FROM series WHERE host = ? AND step = 0 AND first_at <= ? AND last_at >= ? "
         "ORDER BY first_at",
         (host, end, begin),
     ):
-        try:
-            moments, columns = opened(blob, f"series {host}/0 {start!r}")
-        except DamagedBlobError:
+        block = _opened(connection, host, 0, start, blob)
+        if block is None:
             continue
+        moments, columns = block
         times = array("d", moments)
         for name in names:
             if name in columns:
@@ -182,17 +191,14 @@ def _looks(
 
 
 def _rolled(
-    connection: sqlite3.Connection, host: int, step: int, names: Sequence[str], begin: float, end: float
+    connection: StoreConnection, host: int, step: int, names: Sequence[str], begin: float, end: float
 ) -> Iterator[tuple[str, float, _Bucket]]:
     for start, blob in connection.execute(
         "SELECT first_at, blob FROM series WHERE host = ? AND step = ? AND first_at <= ? AND last_at >= ? "
         "ORDER BY first_at",
         (host, step, end, begin),
     ):
-        try:
-            packed = opened(blob, f"series {host}/{step} {start!r}")
-        except DamagedBlobError:
-            continue
+        packed = _opened(connection, host, step, start, blob) or {}
         for name in names:
             for index, bucket in _unpacked(packed[name]).items() if name in packed else ():
                 at = start + index * step
@@ -201,7 +207,7 @@ def _rolled(
 
 
 def _fresh(
-    connection: sqlite3.Connection, host_id: str, host: int, names: Sequence[str], begin: float, end: float
+    connection: StoreConnection, host_id: str, host: int, names: Sequence[str], begin: float, end: float
 ) -> Iterator[tuple[str, float, _Bucket]]:
     """Yield what frames that are still rows add: they are in no block yet."""
     for frame in rows(connection, host_id, host, "AND at BETWEEN ? AND ? ORDER BY at", begin, end):

@@ -56,5 +56,4 @@ export async function getState(hostId, at, signal) {
 }
 
 export const signIn = (token) => request("POST", "/api/v1/session", { body: { token } });
-export const signOut = () => request("DELETE", "/api/v1/session");
 export const hostPath = (hostId, rest = "") => `/api/v1/hosts/${encodeURIComponent(hostId)}${rest}`;

@@ -77,7 +77,7 @@ export class Chart {
       height: HEIGHT,
       series: [{ label: "time", value: (_, at) => (at === null ? "–" : `${day(at)} ${clock(at)}`) }, ...series],
       bands,
-      axes: [{ ...axis, values: times, space: 70 }, { ...axis, size: 66, incrs: this.unit?.startsWith("By") ? BINARY_STEPS : undefined, values: (_, values) => values.map((value) => label(value, this.unit)) }],
+      axes: [{ ...axis, values: times, space: 70, size: 28 }, { ...axis, size: 66, incrs: this.unit?.startsWith("By") ? BINARY_STEPS : undefined, values: (_, values) => values.map((value) => label(value, this.unit)) }],
       scales: { x: { time: true }, y: { range: (_, low, high) => range(low, high, this.unit) } },
       cursor: { drag: { x: true, y: false, setScale: false }, sync: { key: this.#cursor }, points: { size: 5 } },
       legend: { live: true },

@@ -23,7 +23,7 @@ export function size(value) {
   return `${power === 0 ? amount.toFixed(0) : threeDigits(amount)} ${BINARY[power]}`;
 }
 
-export const rate = (value) => (known(value) ? `${size(value)}/s` : UNKNOWN);
+const rate = (value) => (known(value) ? `${size(value)}/s` : UNKNOWN);
 
 /** MiB as a plain number, for columns whose head says the unit. */
 export const mebibytes = (value) => (known(value) ? grouped(value / 1048576, value < 10485760 ? 1 : 0) : UNKNOWN);

@@ -25,7 +25,7 @@ export const LISTS = {
     sort: { id: "cpu", descending: true },
     columns: [
       text("name", "name", "minmax(110px, 1.2fr)", (item) => item.name, { title: (item) => commandLine(item.cmdline) || plain(item.name) }),
-      number("pid", "", "pid", "64px", (item) => item.pid, String),
+      number("pid", "", "pid", "64px", (item) => item.pid, String, { rank: 350 }),
       number("CPU", "%", "cpu", "62px", (item) => item.cpu_percent, percent, { about: "of one core, between two looks" }),
       number("memory", "MiB", "memory", "92px", (item) => item.memory_info?.rss, mebibytes, { about: "resident" }),
       number("GPU", "MiB", "gpu", "76px", (item) => gpuMemory(item), mebibytes, { rank: 620, hidden: (items) => !items.some((item) => item.gpu?.length) }),
@@ -166,7 +166,7 @@ export function tableOf(app, section, more = {}) {
   return new Table({ label: list.label, columns: list.columns, keyOf: list.keyOf, hrefOf: (item) => app.link(section, list.keyOf(item)), sort: list.sort, onOrder: () => app.draw(), ...more });
 }
 
-export const gpuMemory = (process) => (process.gpu?.length ? sum(process.gpu.map((one) => one.memory)) : null);
+const gpuMemory = (process) => (process.gpu?.length ? sum(process.gpu.map((one) => one.memory)) : null);
 
 function sum(values) {
   const known = values.filter((value) => value !== null && value !== undefined);

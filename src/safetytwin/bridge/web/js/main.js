@@ -1,6 +1,6 @@
 // The page: follows the address, the machine and the keyboard, and draws the picture anew when one of them changes.
 
-import { ApiError, get, now } from "./api.js";
+import { ApiError } from "./api.js";
 import { h, morph, own } from "./dom.js";
 import { loadFields } from "./fields.js";
 import { Fleet } from "./fleet.js";

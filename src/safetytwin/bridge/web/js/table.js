@@ -11,7 +11,7 @@ const FLASH_MS = 1600;
 
 /**
  * columns: [{id, label, unit?, width (CSS), rank? (the higher, the sooner it makes room), number?, text(item),
- * sort?(item), title?(item), node?(item)}]; the first is the row's link.
+ * sort?(item), title?(item), class?(item), hidden?(items)}]; the first is the row's link.
  */
 export class Table {
   constructor({ label, columns, keyOf, hrefOf, sort = null, rowClass = () => "", depthOf = () => 0, onOrder = () => {} }) {
@@ -203,9 +203,9 @@ export class Table {
     const text = column.text(item) ?? UNKNOWN;
     const title = column.title?.(item) ?? (column.number ? null : text);
     const props = { role: "cell", class: [column.number ? "number" : "", text === UNKNOWN ? "unknown" : "", column.class?.(item) ?? ""].filter(Boolean).join(" "), title };
-    if (!first) return h("div", props, column.node?.(item) ?? text);
+    if (!first) return h("div", props, text);
     const depth = this.depthOf(item);
     const style = depth > 0 ? { "padding-left": `${Math.min(depth, 12) * 14}px` } : {};
-    return h("div", { ...props, style }, h("a", { href: this.hrefOf(item), tabindex: "-1" }, text), column.mark?.(item) ?? null);
+    return h("div", { ...props, style }, h("a", { href: this.hrefOf(item), tabindex: "-1" }, text));
   }
 }

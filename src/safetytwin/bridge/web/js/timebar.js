@@ -32,6 +32,7 @@ export class TimeBar {
   #reading = null;
   #dragged = null;
   #problem = "";
+  #fitted = false; // the span was chosen by hand, or to suit what is kept
 
   get at() {
     return this.#session?.at ?? null;
@@ -43,6 +44,7 @@ export class TimeBar {
       this.#moments = null;
       this.#end = null;
       this.#read = 0;
+      this.#fitted = false;
     }
     this.#session = session;
     this.#route = route;
@@ -114,13 +116,22 @@ export class TimeBar {
       if (this.#reading !== reading || session !== this.#session) return;
       this.#events = events.events;
       this.#moments = moments;
+      this.#fit(seconds(moments.first));
       this.#paint();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error; // that the bridge is away is said in the head
     }
   }
 
+  /** A machine that has just been met gets a bar that is not all before its time. */
+  #fit(first) {
+    const young = first !== null && now() - first < SPANS[0][1];
+    if (!this.#fitted && young && this.at === null && !this.#comparing()) this.span = SPANS[0][1];
+    this.#fitted = true;
+  }
+
   #zoom(span) {
+    this.#fitted = true;
     const centre = this.at;
     this.span = span;
     this.#end = centre === null ? null : Math.min(now(), centre + span / 2);

@@ -77,7 +77,7 @@ function process(app, item) {
 
 const socket = (one) => `${one.type} ${one.local_address ?? "*"}:${one.local_port ?? "*"}${one.remote_address ? ` → ${one.remote_address}:${one.remote_port ?? ""}` : ""} ${one.status ?? ""}`;
 
-export const processLink = (app, one) => h("a", { href: app.link("processes", `${one.pid}/${one.start_ticks}`) }, `${plain(one.name)} ${one.pid}`);
+const processLink = (app, one) => h("a", { href: app.link("processes", `${one.pid}/${one.start_ticks}`) }, `${plain(one.name)} ${one.pid}`);
 const serviceLink = (app, one, key) => h("a", { href: app.link(isContainer(one) ? "containers" : "services", key) }, plain(one.name));
 
 function service(app, item) {

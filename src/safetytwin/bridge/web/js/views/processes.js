@@ -37,7 +37,7 @@ class ProcessPanel {
     this.depth = new Map();
     this.table = tableOf(app, "processes", {
       depthOf: (item) => this.depth.get(item) ?? 0,
-      rowClass: (item) => [item.is_llm_related ? "ai" : "", item.kernel_thread ? "kernel" : "", item.exe_deleted ? "outdated" : ""].filter(Boolean).join(" "),
+      rowClass: (item) => [item.is_llm_related ? "ai" : "", item.kernel_thread ? "kernel" : ""].filter(Boolean).join(" "),
     });
   }
 

@@ -1,0 +1,134 @@
+"""Frames that a twin follows: each makes a new revision, with its events."""
+
+from dataclasses import replace
+
+from safetytwin.bridge import timeline
+from safetytwin.bridge.ingest_work import ORDERS, NeedFullError, Work, stored, text_of, twin_of, typed
+from safetytwin.bridge.stores.base import EpochMark
+from safetytwin.bridge.summary import moves_counts, service_counts
+from safetytwin.bridge.twins import KEYFRAME_EVERY, KEYFRAME_SECONDS, Host, applied
+from safetytwin.changes.diff import diff
+from safetytwin.changes.events import first_events
+from safetytwin.changes.kinds import event
+from safetytwin.changes.trees import ChangeError
+from safetytwin.changes.twin import Step, Twin
+from safetytwin.models.change import Change, Frame
+from safetytwin.models.event import Event
+from safetytwin.models.quantities import duration
+
+_OFFSET_KEPT = 0.05
+"""Seconds by which a clock's offset is known better before it is written again."""
+
+
+def begin(work: Work, frame: Frame, received_at: float, order: int) -> None:
+    """Take the first frame of a machine; order is its epoch's."""
+    mark = EpochMark(frame.host_id, frame.epoch, order, received_at - frame.monotonic)
+    twin = twin_of(frame)
+    host = Host(
+        host_id=frame.host_id,
+        twin=twin,
+        revision=1,
+        top_revision=1,
+        mark=mark,
+        epochs={frame.epoch: mark},
+        began_at=received_at,
+        seq=frame.seq,
+        at=received_at,
+        received_at=received_at,
+        observed_at=frame.observed_at,
+        monotonic=frame.monotonic,
+        services=service_counts(twin.items("services").values()),
+    )
+    work.batch.epochs.append(mark)
+    _keep(work, host, frame, None, first_events(twin.rest, text_of(received_at)))
+
+
+def begin_epoch(work: Work, host: Host, frame: Frame, twin: Twin, received_at: float) -> None:
+    """Take the first frame of a machine's next run of the agent."""
+    top = max(mark.order for mark in host.epochs.values())
+    mark = EpochMark(frame.host_id, frame.epoch, top + ORDERS, received_at - frame.monotonic)
+    work.batch.epochs.append(mark)
+    at = timeline.after(received_at, host.at)
+    begun = replace(
+        host,
+        mark=mark,
+        epochs={**host.epochs, frame.epoch: mark},
+        began_at=at,
+        monotonic=frame.monotonic,
+        at=at,
+        since_keyframe=KEYFRAME_EVERY,
+        contenders={},
+    )
+    _become(work, host, begun, frame, twin, received_at)
+
+
+def follow(work: Work, host: Host, frame: Frame, received_at: float) -> None:
+    """Take the next frame of the run that the twin follows; raises NeedFullError."""
+    elapsed = frame.monotonic - host.monotonic
+    offset = timeline.offset_after(host.mark.clock_offset, received_at, frame.monotonic, elapsed)
+    followed = host
+    if abs(offset - host.mark.clock_offset) > _OFFSET_KEPT:
+        mark = replace(host.mark, clock_offset=offset)
+        work.batch.epochs.append(mark)
+        followed = replace(host, mark=mark, epochs={**host.epochs, mark.epoch: mark})
+    followed = replace(followed, at=timeline.after(offset + frame.monotonic, host.at), monotonic=frame.monotonic)
+    if frame.change is None:
+        _become(work, host, followed, frame, twin_of(frame), received_at)
+        return
+    if frame.seq != host.seq + 1:
+        raise NeedFullError(f"Frame {host.seq + 1} is not here; send a full frame.")
+    twin = applied(host.twin)
+    try:
+        step = twin.apply(frame.change)
+    except ChangeError as error:
+        raise NeedFullError(f"The change does not fit the twin ({error}); send a full frame.") from error
+    if step.new.get("host_id") != host.host_id:
+        raise NeedFullError("The change would make another machine of it; send a full frame.")
+    _advance(work, followed, frame, twin, frame.change, step, received_at)
+
+
+def _become(work: Work, old: Host, host: Host, frame: Frame, twin: Twin, received_at: float) -> None:
+    """Take a whole state where there was one before."""
+    change = diff(typed(old.twin), typed(twin))
+    changed = applied(old.twin)
+    step = changed.apply(change)
+    exact = changed.canonical_bytes() == twin.canonical_bytes()
+    _advance(work, host, frame, twin, change if exact else None, step, received_at)
+
+
+def _advance(
+    work: Work, host: Host, frame: Frame, twin: Twin, change: Change | None, step: Step, received_at: float
+) -> None:
+    services = host.services
+    if moves_counts(step):
+        services = service_counts(twin.items("services").values())
+    told = host.folder.fold(step, at=text_of(host.at))
+    if host.silent or received_at - host.received_at > host.quiet_after:
+        silence = duration(received_at - host.received_at)
+        told.insert(0, event("host.back", text_of(host.at), "host", hostname=host.name, silence=silence))
+    revision = host.top_revision + 1
+    host = replace(
+        host,
+        twin=twin,
+        revision=revision,
+        top_revision=revision,
+        seq=frame.seq,
+        received_at=received_at,
+        observed_at=frame.observed_at,
+        services=services,
+        silent=False,
+    )
+    _keep(work, host, frame, change, told)
+
+
+def _keep(work: Work, host: Host, frame: Frame, change: Change | None, told: list[Event]) -> None:
+    """Put a frame that the twin has followed into the batch."""
+    due = host.since_keyframe + 1 >= KEYFRAME_EVERY or host.at - host.keyframe_at >= KEYFRAME_SECONDS
+    state = host.twin.canonical_bytes() if due or frame.change is None else None
+    host = replace(
+        host,
+        since_keyframe=0 if state is not None else host.since_keyframe + 1,
+        keyframe_at=host.at if state is not None else host.keyframe_at,
+    )
+    work.put(host, stored(frame, host.mark.order, host.revision, host.at, host.received_at, state, host.twin))
+    work.publish(host, change, told)
