@@ -1,6 +1,14 @@
 """safetytwin hosts against a bridge with a history."""
 
+import contextlib
+import fcntl
 import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import termios
 
 import pytest
 
@@ -86,3 +94,24 @@ def test_shortened_ids_are_those_that_suffice() -> None:
     assert list(short.values()) == ["a" * 12 + "1", "a" * 12 + "2", "b" * 8, "short"]
     for row in rows:
         assert chosen_host(rows, short[row.host_id]) is row
+
+
+def test_on_a_terminal_it_has_colour_and_the_terminals_width(told) -> None:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    environment = {"TERM": "xterm-256color", "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "safetytwin", "hosts", "--bridge", told.url], stdout=theirs, env=environment
+    ) as command:
+        os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # the terminal's other end is closed
+            while piece := os.read(ours, 65536):
+                written += piece
+    os.close(ours)
+    assert command.returncode == 0
+    text = written.decode()
+    assert "\x1b[" in text
+    assert "\x1b[31mevil" not in text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert max(map(len, plain.splitlines())) <= 60

@@ -23,7 +23,7 @@ COMMANDS = {
     "events": ("events", "show what happened on machines, and what happens"),
     "models": ("models", "list the AI models that lie on this machine, verified, and what is wrong with them"),
     "diff": ("diff", "show what changed between two states, or two moments of a machine"),
-    "vm": ("vm", "plan a virtual machine of a machine's shape"),
+    "vm": ("vm", "make a virtual machine of a machine's shape that follows it; snapshots, rollback"),
 }
 
 _EXAMPLES = """examples:

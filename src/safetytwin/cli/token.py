@@ -2,16 +2,19 @@
 
 import argparse
 import os
-import pwd
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from safetytwin.bridge.auth import Token, TokenError, TokenStore
 from safetytwin.cli.errors import UserError
+from safetytwin.cli.extras import bridge_server
 from safetytwin.models.printable import printable
+
+if TYPE_CHECKING:
+    from safetytwin.bridge.auth import Token
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what is asked."""
+    bridge_server()  # says so where no bridge can run
+    from safetytwin.bridge.auth import TokenError, TokenStore
+
     data: Path = options.data
     try:
         if options.action == "create":
@@ -65,6 +71,8 @@ def _check_owner(data: Path) -> None:
     owner = data.stat().st_uid if data.exists() else os.geteuid()
     if owner == os.geteuid():
         return
+    import pwd
+
     try:
         name = pwd.getpwuid(owner).pw_name
     except KeyError:
@@ -74,7 +82,7 @@ def _check_owner(data: Path) -> None:
     )
 
 
-def _list(tokens: Sequence[Token], *, json: bool) -> None:
+def _list(tokens: "Sequence[Token]", *, json: bool) -> None:
     if json:
         shown = [
             {name: value for name, value in msgspec.to_builtins(one).items() if name != "sha256"} for one in tokens

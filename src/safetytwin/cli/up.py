@@ -15,7 +15,6 @@ from pathlib import Path
 
 from safetytwin.agent.identity import state_directory
 from safetytwin.agent.interrupts import Interrupts
-from safetytwin.cli.browser import open_browser
 from safetytwin.cli.errors import UsageError, UserError
 from safetytwin.cli.extras import bridge_server
 from safetytwin.cli.listen import DEFAULT_HOST, DEFAULT_PORT, listen_address
@@ -70,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"The live twin of this machine: {url}\nCtrl-C ends it. Its data: {data}\n")
             sys.stdout.flush()
             if not options.no_browser:
+                from safetytwin.cli.browser import open_browser
+
                 open_browser(url)
             while not (interrupts.stopping or interrupts.reload):  # SIGHUP: the terminal has gone
                 interrupts.wait(_CHECK_SECONDS)

@@ -72,11 +72,12 @@ def _content(path: str) -> str:
 def _lines(planned: Planned) -> list[str]:
     shape = planned.shape
     head = f"{shape.name}: the twin of {printable(shape.hostname or shape.host_id)} as it was at {shape.at}"
-    lines = [_line(line) for line in (*planned.plan, *planned.left_out)]
+    lines = [line_text(line) for line in (*planned.plan, *planned.left_out)]
     return [head, "", *(lines if planned.plan else ["It is as it should be.", *lines])]
 
 
-def _line(line: Line) -> str:
+def line_text(line: Line) -> str:
+    """Return a line of a plan for people."""
     subject = line.what if line.item is None else f"{line.what} {printable(line.item)}"
     before, after = (_value(line.what, value) for value in (line.before, line.after))
     moved = " → ".join(text for text in (before, after) if text)
