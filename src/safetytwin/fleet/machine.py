@@ -92,7 +92,7 @@ class Machine:
                 cpu_percent=round(rng.expovariate(0.4), 1),
                 cpu_seconds=round((one.cpu_seconds or 0.0) + rng.expovariate(4), 2),
                 memory_info=msgspec.structs.replace(
-                    memory, rss=(memory.rss or 0) + 4096 * rng.randrange(-8, 9) % (1 << 33)
+                    memory, rss=((memory.rss or 0) + 4096 * rng.randrange(-8, 9)) % (1 << 33)
                 ),
             )
         for index in range(0, len(self._services), 6):
