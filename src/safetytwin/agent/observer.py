@@ -46,6 +46,11 @@ class Observer:
 
 
 def make_observer(config: AgentConfig, host_id: str) -> Observer:
+    """Return what looks, recognises and redacts, as the configuration says; raises ValueError as make_looker does."""
+    return Observer(make_looker(config, host_id), Redactor(config.allow_environment), make_recogniser(config))
+
+
+def make_looker(config: AgentConfig, host_id: str) -> SystemLooker:
     """Return what looks, as the configuration says.
 
     Raises ValueError where a collector of another package is unfit, or one to leave out does not exist.
@@ -68,8 +73,7 @@ def make_observer(config: AgentConfig, host_id: str) -> Observer:
         system_bus=config.system_bus,
     )
     chosen = [registration for registration in collectors if registration.name not in config.without]
-    looker = SystemLooker(chosen, host_id=host_id, options=options, backend=config.backend)
-    return Observer(looker, Redactor(config.allow_environment), make_recogniser(config))
+    return SystemLooker(chosen, host_id=host_id, options=options, backend=config.backend)
 
 
 def make_recogniser(config: AgentConfig) -> Callable[[SystemState], SystemState] | None:

@@ -14,6 +14,7 @@ from safetytwin.cli.errors import UsageError, UserError
 COMMANDS = {
     # command: (module of safetytwin.cli, what it does)
     "agent": ("agent", "look at this machine: a summary, the state as JSON, or looks without end"),
+    "explain": ("explain", "say why a process, unit or container is, or is not, an AI workload"),
     "config": ("config", "print the agent's configuration and where each value came from"),
     "schema": ("schema", "print the JSON Schema of the state"),
     "up": ("up", "show the live twin of this machine in a browser: agent and bridge in one"),

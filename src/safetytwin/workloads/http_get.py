@@ -37,7 +37,7 @@ def get(host: str, port: int, path: str, seconds: float) -> Answer | None:
 
 
 def _read(connection: socket.socket, deadline: float) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     size = 0
     while True:
         left = deadline - time.monotonic()
@@ -86,7 +86,7 @@ def parse_answer(data: bytes) -> Answer | None:
 
 
 def _unchunked(body: bytes) -> bytes | None:
-    parts = []
+    parts: list[bytes] = []
     while True:
         line, separator, rest = body.partition(b"\r\n")
         try:

@@ -99,7 +99,7 @@ class SightReader:
             if site_packages is None and "-packages/" in mapped.path:
                 site_packages = mapped.path.partition("-packages/")[0] + "-packages"
             if not mapped.executable and len(files) < _MOST_FILES and self._may_be_model(mapped):
-                found = self._held(f"{base}map_files/{mapped.range}", base, mapped.path, "mapped", mapped.deleted)
+                found = self._held(f"{base}map_files/{mapped.link}", base, mapped.path, "mapped", mapped.deleted)
                 if found is not None:
                     files.append(found)
         devices, opened = self._descriptors(base, {file.path for file in files}, denied)

@@ -64,14 +64,16 @@ class Recogniser:
         """Return the state with ai filled in, and is_llm_related and extra.ai of processes and services."""
         services = {f"{service.type}/{service.id}": service for service in state.services}
         self._reader.hazards = _hazards(state)
-        self._follow(state.processes, services, state.timestamp)
+        changed = self._follow(state.processes, services, state.timestamp)
         processes = {process.pid: process for process in state.processes}
-        related = [pid for pid, seen in self._seen.items() if seen.judgement.related]
+        related = [pid for pid, seen in self._seen.items() if not seen.fixed and seen.judgement.related]
         groups = groups_of(processes, self.judgement_of, related, services)
         workloads, ties = self._assemble(groups, processes, services)
         workloads += self._of_containers(services, processes, {tie.key for tie in ties})
         by_pid = {tie.pid: tie for tie in ties}
-        shown_processes = [self._shown(process, by_pid.get(process.pid)) for process in state.processes]
+        for pid in changed | by_pid.keys():
+            self._seen[pid].show(processes[pid], by_pid.get(pid))
+        shown_processes = [seen.result for seen in self._seen.values()]
         shown_services = self._shown_services(state.services, processes, ties, workloads)
         return msgspec.structs.replace(
             state, processes=shown_processes, services=shown_services, ai=self._ai_of(workloads)
@@ -84,13 +86,18 @@ class Recogniser:
 
     # Processes.
 
-    def _follow(self, processes: Sequence[Process], services: Mapping[str, Service], at: str) -> None:
-        """Judge what is new or changed; parents before their children."""
+    def _follow(self, processes: Sequence[Process], services: Mapping[str, Service], at: str) -> set[int]:
+        """Judge what is new or changed, parents before their children; return whose record must be made again."""
         before = self._seen
         following: dict[int, Seen] = {}
         pending: dict[int, Process] = {}
+        changed: set[int] = set()
         for process in processes:
             seen = before.get(process.pid)
+            if seen is not None and seen.fixed and seen.raw is process:
+                following[process.pid] = seen
+                continue
+            changed.add(process.pid)
             if seen is not None and seen.raw is process and not seen.placement_moved(services):
                 following[process.pid] = seen
             elif seen is not None and seen.raw.start_ticks == process.start_ticks:
@@ -102,7 +109,7 @@ class Recogniser:
                 pending[process.pid] = process
         self._seen = following
         if not pending:
-            return
+            return changed
         children: dict[int, list[int]] = {}
         for process in processes:
             if process.ppid:
@@ -123,6 +130,8 @@ class Recogniser:
                 for child in children.get(pid, ()):
                     if child not in done and child in following:
                         pending[child] = following[child].raw
+                        changed.add(child)
+        return changed
 
     def _judge_one(
         self,
@@ -141,10 +150,6 @@ class Recogniser:
         above = following.get(process.ppid or 0)
         parent = (above.raw, above.judgement) if above is not None and above.raw.pid != process.pid else None
         seen.judged(process, self._judge.judge(process, seen.sight, service, parent), service)
-
-    def _shown(self, process: Process, tie: Tie | None) -> Process:
-        seen = self._seen[process.pid]
-        return seen.shown(process, tie)
 
     # Workloads.
 

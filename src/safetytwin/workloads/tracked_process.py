@@ -13,6 +13,10 @@ from safetytwin.workloads.service_links import Tie
 
 _GROWTH = 1024 * 1024
 """Bytes of virtual memory by which a process grows before its maps are read again: less than any library or model."""
+_MOST_PATIENCE = 64 * 1024 * 1024
+"""The same for a process that grew again and again without mapping anything of interest: a browser, a database."""
+_MOST_SKIPPED = 30
+"""Looks at which growth below that is passed over before maps are read after all."""
 
 
 class Seen:
@@ -21,12 +25,15 @@ class Seen:
     __slots__ = (
         "_about",
         "_fds",
+        "_patience",
         "_placement",
-        "_result",
-        "_shown_of",
+        "_result_of",
+        "_skipped",
         "_vms",
+        "fixed",
         "judgement",
         "raw",
+        "result",
         "sight",
         "sightings",
     )
@@ -41,13 +48,17 @@ class Seen:
         self._fds: int | None = None
         self._placement: tuple[object, ...] | None = None
         self._about: tuple[object, ...] | None = None
-        self._result: Process | None = None
-        self._shown_of: Process | None = None
+        self._patience = _GROWTH
+        self._skipped = 0
+        self._result_of: Process | None = None
+        self.result = process
+        """The record that is shown."""
+        self.fixed = False
+        """While the process's own record is the same object, the one that is shown is too."""
 
     def placement_moved(self, services: Mapping[str, Service]) -> bool:
         """Tell whether the unit or container that the process is in became another, or known."""
-        key = self.raw.service
-        return key is not None and not key.startswith("systemd/") and _placement(services.get(key)) != self._placement
+        return _may_move(self.raw) and _placement(services.get(self.raw.service or "")) != self._placement
 
     def take(self, process: Process, services: Mapping[str, Service]) -> bool:
         """Take the process's new record; return whether it must be judged again."""
@@ -74,12 +85,17 @@ class Seen:
         if self._vms < 0 or process.exe != self.raw.exe or process.name != self.raw.name:
             return True
         if vms is not None and vms >= self._vms + _GROWTH:
-            return True
+            self._skipped += 1
+            if vms >= self._vms + self._patience or self._skipped >= _MOST_SKIPPED:
+                return True
         holds = self.judgement.role is not None or bool(self.sight.devices) or bool(self.sight.files)
         return holds and process.num_fds != self._fds
 
     def look(self, process: Process, sight: Sight, at: str) -> None:
         """Take what was read; weights seen before and unmapped since stay known, with the time of their sighting."""
+        found = len(sight.libraries) + len(sight.files) > len(self.sight.libraries) + len(self.sight.files)
+        self._patience = _GROWTH if found or self._vms < 0 else min(self._patience * 2, _MOST_PATIENCE)
+        self._skipped = 0
         now = {file.path for file in sight.files}
         kept = tuple(
             file for file in self.sight.files if file.path not in now and file.header is not None and not file.broken
@@ -97,8 +113,8 @@ class Seen:
         self.judgement = judgement
         self._placement = _placement(service)
 
-    def shown(self, process: Process, tie: Tie | None) -> Process:
-        """Return the record with the verdict; the identical one where neither record nor verdict changed."""
+    def show(self, process: Process, tie: Tie | None) -> None:
+        """Make the record that is shown; it stays the identical one where neither record nor verdict changed."""
         about: tuple[object, ...] | None = None
         if tie is not None:
             role = self.judgement.role if self.judgement.related else tie.role
@@ -106,17 +122,22 @@ class Seen:
             about = (role, self.judgement.engine or tie.engine, sure, tie.key)
         elif self.judgement.role is not None:
             about = (self.judgement.role, self.judgement.engine, confidence(self.judgement.score), None)
-        if self._result is not None and self._shown_of is process and self._about == about:
-            return self._result
-        self._shown_of, self._about = process, about
+        self.fixed = about is None and not _may_move(process)
+        if self._result_of is process and self._about == about:
+            return
+        self._result_of, self._about = process, about
         related = tie is not None or self.judgement.related
         if about is None:
-            self._result = msgspec.structs.replace(process, is_llm_related=related)
+            self.result = msgspec.structs.replace(process, is_llm_related=related)
         else:
             ai = dict(zip(("role", "engine", "confidence", "workload"), about, strict=True))
             extra = {**(process.extra or {}), "ai": {key: value for key, value in ai.items() if value is not None}}
-            self._result = msgspec.structs.replace(process, is_llm_related=related, extra=extra)
-        return self._result
+            self.result = msgspec.structs.replace(process, is_llm_related=related, extra=extra)
+
+
+def _may_move(process: Process) -> bool:
+    """Tell whether what the process is in may become known, or another, without the process's own record changing."""
+    return process.service is not None and not process.service.startswith("systemd/")
 
 
 def _listening(process: Process) -> set[tuple[str | None, int | None]]:
