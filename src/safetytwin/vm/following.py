@@ -31,6 +31,7 @@ class Outcome:
     """What one step did."""
 
     applied: list[Line] = field(default_factory=list)
+    """What is new: not what was asked for before and is on its way, as memory is that a guest gives back slowly."""
     pending: list[Line] = field(default_factory=list)
     drift: list[Line] = field(default_factory=list)
 
@@ -45,7 +46,9 @@ def bring(driver: Driver, shape: Shape, place: Place, state: SystemState, damper
     lines = plan(shape, current)
     outcome.drift += [line for line in lines if line.when == "cannot"]
     if driver.running(shape.name):
-        outcome.applied, failed = apply_live(driver, shape, present, place, _damped(lines, damper, outcome.drift))
+        on_their_way = [line for line in lines if damper.repeats(_key(line), line.after)]
+        applied, failed = apply_live(driver, shape, present, place, _damped(lines, damper, outcome.drift))
+        outcome.applied = [line for line in applied if line not in on_their_way]
         outcome.drift += failed
         outcome.pending = [line for line in lines if line.when == "at next boot"]
         define(driver, shape, place, present)
@@ -102,7 +105,7 @@ def _damped(lines: Sequence[Line], damper: Damper, drift: list[Line]) -> list[Li
     allowed: list[Line] = []
     now = time.monotonic()
     for line in lines:
-        if line.when != "live" or damper.allows(f"{line.what} {line.item}", now):
+        if line.when != "live" or damper.allows(_key(line), now, line.after):
             allowed.append(line)
         else:
             drift.append(_held(line))
@@ -131,6 +134,10 @@ def _bring_inside(driver: Driver, shape: Shape, state: SystemState, damper: Damp
             said = f"{step.argv[0]} in the guest: {output.strip()[:200]}"
             outcome.drift.append(msgspec.structs.replace(step.line, when="cannot", reason=said))
     damper.forget_calm(now)
+
+
+def _key(line: Line) -> str:
+    return f"{line.action} {line.what} {line.item}"
 
 
 def _held(line: Line) -> Line:

@@ -142,8 +142,12 @@ class LibvirtDriver:
 
     def note(self, name: str, metadata_xml: str) -> None:
         """Change what is noted."""
+        twin = fromstring(metadata_xml)  # noqa: S314 - made by this package
+        for element in twin.iter():
+            element.tag = element.tag.rpartition("}")[2]  # libvirt puts the namespace in by itself
+        text = tostring(twin, encoding="unicode")
         kind, flags = self._api.VIR_DOMAIN_METADATA_ELEMENT, self._api.VIR_DOMAIN_AFFECT_LIVE
-        self._with(name, lambda domain: domain.setMetadata(kind, metadata_xml, "st", METADATA, flags))
+        self._with(name, lambda domain: domain.setMetadata(kind, text, "st", METADATA, flags))
 
     def snapshots(self, name: str) -> Sequence[Snapshot]:
         """Return the snapshots, oldest first."""

@@ -12,6 +12,9 @@ from safetytwin.vm.domain_reading import Present, read_domain
 from safetytwin.vm.names import SYSTEM_DISK
 from safetytwin.vm.shape_records import Deviation, Shape, VmDisk
 
+NOTED_ONLY = "noted only"
+"""The reason of lines that change nothing but what is noted of the machine."""
+
 When = Literal["live", "at next boot", "cannot"]
 
 
@@ -156,17 +159,17 @@ def _notes(shape: Shape, present: Present) -> Iterator[Line]:
     if present.hostname != shape.hostname:
         yield Line("live", "change", "hostname", None, present.hostname, shape.hostname)
     if present.cpu_model != shape.cpu_model:
-        yield Line("live", "change", "cpu_model", None, present.cpu_model, shape.cpu_model, "noted only")
+        yield Line("live", "change", "cpu_model", None, present.cpu_model, shape.cpu_model, NOTED_ONLY)
     for disk in shape.disks:
         there = present.disks.get(disk.serial)
         if there is not None and there.of != disk.of:
-            yield Line("live", "change", "disk name", disk.serial, there.of, disk.of, "noted only")
+            yield Line("live", "change", "disk name", disk.serial, there.of, disk.of, NOTED_ONLY)
     for interface in shape.interfaces:
         known = present.interfaces.get(interface.mac)
         if known is None:
             continue
         if known.of != interface.of:
-            yield Line("live", "change", "interface name", interface.mac, known.of, interface.of, "noted only")
+            yield Line("live", "change", "interface name", interface.mac, known.of, interface.of, NOTED_ONLY)
         if known.addresses != interface.addresses:
             before, after = ", ".join(known.addresses), ", ".join(interface.addresses)
-            yield Line("live", "change", "addresses", interface.mac, before, after, "noted only")
+            yield Line("live", "change", "addresses", interface.mac, before, after, NOTED_ONLY)

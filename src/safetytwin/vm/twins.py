@@ -19,7 +19,7 @@ from safetytwin.vm.driver import Driver, DriverError
 from safetytwin.vm.following import bring, define, followed, prepare_disks
 from safetytwin.vm.images import image_format, make_overlay, used_bytes
 from safetytwin.vm.names import SYSTEM_DISK, domain_name
-from safetytwin.vm.plan import Line
+from safetytwin.vm.plan import NOTED_ONLY, Line
 from safetytwin.vm.scaling import Host
 from safetytwin.vm.seed import cloud_config, write_seed
 from safetytwin.vm.shape import shape as shape_of
@@ -137,7 +137,7 @@ class Twins:
             shape = self.shape(record, state)
             damper = self._dampers.setdefault(host_id, Damper())
             outcome = bring(self.driver, shape, self._place(), state, damper)
-            if outcome.applied:
+            if any(line.reason != NOTED_ONLY for line in outcome.applied):
                 outcome.drift += self._keep_snapshot(host_id, revision, shape.at)
             record = followed(record, outcome, shape, revision)
             self.files.save(record)
