@@ -23,8 +23,8 @@ _EXAMPLES = """examples:
   safetytwin explain open-webui         a container, by name or id
   safetytwin explain 4711 --json        the same for a program
 
-Weights are log-odds: they add up, on -4.0 for a process of which nothing is known; above 0 is a verdict, where more than
-one weak kind of evidence supports it. docs/recognition.md tells more."""
+Weights are log-odds: they add up, on -4.0 for a process of which nothing is known; above 0 is a verdict, where more
+than one weak kind of evidence supports it. docs/recognition.md tells more."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,16 +93,11 @@ def _lines(found: Explanation) -> Iterator[str]:
     if not found.evidence:
         yield "Nothing speaks for it: no executable, command line, library, model file or image of the catalogue."
     yield f"  {found.prior:+5.1f}  to begin with; {found.score:+.1f} in all"
-    if found.missing:
-        yield ""
-        yield "What is missing"
-        for one in found.missing:
-            yield f"  {one}"
-    if found.surer:
-        yield ""
-        yield "What would make it sure"
-        for one in found.surer:
-            yield f"  {one}"
+    for heading, sentences in (("What is missing", found.missing), ("What would make it sure", found.surer)):
+        if sentences:
+            yield ""
+            yield heading
+            yield from (f"  {sentence}" for sentence in sentences)
 
 
 def _workload_lines(workload: Workload) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -46,6 +46,8 @@ _KEYS: Mapping[type, Callable[[Any], Any]] = {
 _Pair = tuple[Any, Any]
 """What stood somewhere in the state before, and how it was shown."""
 
+Part = TypeVar("Part", bound=msgspec.Struct)
+
 
 class Redactor:
     """Redacts states one after the other.
@@ -67,6 +69,10 @@ class Redactor:
         shown: SystemState = self._value("", rest, self._rest)
         self._rest = (rest, shown)
         return msgspec.structs.replace(shown, processes=processes, services=services)
+
+    def redact_part(self, part: Part) -> Part:
+        """Return any other record (a part of a state, an explanation) without secrets."""
+        return cast("Part", self._value("", part))
 
     def _items(self, record: type, items: Sequence[Any]) -> list[Any]:
         known, key_of = self._known[record], _KEYS[record]
