@@ -23,6 +23,7 @@ COMMANDS = {
     "show": ("show", "show a machine as it is, or as it was"),
     "events": ("events", "show what happened on machines, and what happens"),
     "models": ("models", "list the AI models that lie on this machine, verified, and what is wrong with them"),
+    "export": ("export", "write a machine down for other tools: Ansible, Docker Compose, Markdown"),
     "diff": ("diff", "show what changed between two states, or two moments of a machine"),
     "vm": ("vm", "make a virtual machine of a machine's shape that follows it; snapshots, rollback"),
 }
