@@ -1,12 +1,12 @@
 """Unit files that the administrator wrote, their drop-ins, and whether they are enabled; read again only on change."""
 
-import hashlib
 import os
 
 from safetytwin.collectors.base import AbsentError, Look
 from safetytwin.collectors.file_stamps import WatchedFiles
 from safetytwin.collectors.host_root import read_bytes, text_of
 from safetytwin.collectors.unit_folder import FoundFile, UnitFolder, install_state, scan, template_of
+from safetytwin.digest import sha256_hex
 from safetytwin.models.software import Software, UnitFile
 
 _LARGEST_FILE = 1 << 20
@@ -73,7 +73,7 @@ class UnitFilesCollector:
             state=_state(file, data, enabled, indirect),
             target=file.target,
             size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
+            sha256=sha256_hex(data),
             content=text_of(data[:_LARGEST_CONTENT]) if with_content else None,
         )
 
