@@ -1,7 +1,8 @@
 """The labelled set: processes of AI, by role, and processes that are not, side by side on one machine.
 
 A case is a line of tests/workloads/labelled/*.jsonl: name, role (null: nothing of AI), argv, exe, and where they
-matter comm, cwd, maps, fds, files (path to kind), env, unit, image, labels, listen, gpu, parents, engine.
+matter comm, cwd, maps, fds, files (path to kind), env, unit, image, labels, main (of its container), listen, gpu,
+parents, engine.
 """
 
 import json
@@ -149,7 +150,13 @@ def _service(case, pid):
     if "image" in case:
         name = f"{pid:064x}"
         return Service(
-            type="docker", id=name, name="c", status="running", image=case["image"], labels=case.get("labels")
+            type="docker",
+            id=name,
+            name="c",
+            status="running",
+            image=case["image"],
+            labels=case.get("labels"),
+            pid=pid if case.get("main") else None,
         )
     if "unit" in case:
         return Service(type="systemd", id=case["unit"], name=case["unit"], status="active", pid=pid)

@@ -36,7 +36,7 @@ def told(family: Family, invocation: Invocation) -> Told:
                 return Told(family.verbs[verb], verb)
         if not plain or family.free_arguments:
             known = family.without_verb.get(program) or family.without_verb.get("*")
-            return Told(known or "client", stranger=_odd(plain))
+            return Told(known, stranger=_odd(plain))
         if program in family.without_verb:
             return Told(family.without_verb[program])
         return Told(None, plain[0], stranger=True)

@@ -119,7 +119,9 @@ def _command(unwrapped: Unwrapped) -> Invocation:
         found = Invocation("program", basename(words[0]), words[0], words[1:])
         if words[0].endswith(_SCRIPT_ENDINGS):
             found = _script(words[0], words[1:], "python" if ".py" in basename(words[0]) else "node")
-    return found._replace(wrappers=unwrapped.wrappers, assignments=unwrapped.assignments)
+    return found._replace(
+        wrappers=unwrapped.wrappers + found.wrappers, assignments=unwrapped.assignments + found.assignments
+    )
 
 
 def _package(unwrapped: Unwrapped) -> Invocation:
@@ -176,6 +178,10 @@ def _script(path: str, rest: tuple[str, ...], interpreter: Interpreter) -> Invoc
     for ending in _SCRIPT_ENDINGS:
         name = name.removesuffix(ending)
     found = Invocation("script", name, path, rest, interpreter)
+    if is_wrapper(name):  # conda, poetry and pipx are scripts themselves
+        inner = unwrap([name, *rest])
+        if inner.wrappers:
+            return _command(inner)
     if interpreter == "python":
         inside = _SITE_PACKAGE.search(path)
         if inside is not None:
@@ -190,10 +196,6 @@ def _script(path: str, rest: tuple[str, ...], interpreter: Interpreter) -> Invoc
             if inner.package and inner.words:
                 return _package(inner)
         return found._replace(package=match[1])
-    if is_wrapper(name):
-        inner = unwrap([name, *rest])
-        if inner.package and inner.words:
-            return _package(inner)
     return found
 
 

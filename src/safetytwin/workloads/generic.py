@@ -16,13 +16,18 @@ from safetytwin.workloads.tools import handles_only
 _WEB_SERVERS = frozenset(
     {"uvicorn", "gunicorn", "hypercorn", "granian", "uwsgi", "daphne", "flask", "fastapi", "waitress-serve"}
 )
-_SERVING_FLAGS = ("--port", "--host", "--listen", "--uds", "--bind", "-b")
+SERVING_FLAGS = ("--port", "--host", "--listen", "--uds", "--bind", "-b")
 _RANK = ("RANK", "WORLD_SIZE")
 """Variables that launchers of distributed training set (torchrun, Accelerate, DeepSpeed)."""
 _MOST_FLAGS = 3.0
 _WEIGHTS_OF_FILES = {"mapped": 5.0, "open": 2.5, "named": 3.5}
 _LIBRARY_FIRST = Family(title="an unknown engine", role="server", port_flags=["--port"], host_flags=["--host"],
                         socket_flags=["--uds"])  # fmt: skip
+
+
+def flags_given(family: Family, invocation: Invocation) -> str:
+    """Return which of the flags that a family is known by are given, as one text."""
+    return " ".join(flag for flag in family.flags if has_flag(invocation.arguments, (flag,)))
 
 
 def known_by_flags(catalogue: Catalogue, process: Process, invocation: Invocation) -> dict[str, list[Evidence]]:
@@ -32,12 +37,12 @@ def known_by_flags(catalogue: Catalogue, process: Process, invocation: Invocatio
     for name, family in catalogue.family.items():
         if not family.flags or not has_flag(invocation.arguments, family.model_flags):
             continue
-        given = [flag for flag in family.flags if has_flag(invocation.arguments, (flag,))]
+        given = flags_given(family, invocation).split()
         models = values_of(invocation.arguments, family.model_flags)
         weights = any(value.endswith((".gguf", ".llamafile")) or "/sha256-" in value for value in models)
         if given and (weights or len(given) > 1):
             weight = min(float(len(given)), _MOST_FLAGS) + (1.5 if weights else 0.0)
-            found[name] = [Evidence("argv", source, " ".join(given)[:200], f"engine:{name}", weight)]
+            found[name] = [Evidence("argv", source, " ".join(given), f"engine:{name}", weight)]
     if found:
         best = max(found, key=lambda name: found[name][0].weight)
         return {best: found[best]}
@@ -129,7 +134,7 @@ def _role(
     process: Process, invocation: Invocation, sight: Sight, roles: set[str], evidence: Sequence[Evidence]
 ) -> str | None:
     listens = any(one.status == "LISTEN" for one in process.connections or ())
-    serving = listens or (invocation.program in _WEB_SERVERS or has_flag(invocation.arguments, _SERVING_FLAGS))
+    serving = listens or (invocation.program in _WEB_SERVERS or has_flag(invocation.arguments, SERVING_FLAGS))
     holds_weights = any(one.family == "model_file" for one in evidence)
     if "ml" in roles:
         if serving and "text" in roles:

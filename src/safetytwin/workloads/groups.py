@@ -84,7 +84,9 @@ def _belongs(process: Process, mine: Judgement, parent: Process, above: Judgemen
         return True
     if above.role == "trainer" and mine.role in {"trainer", "ml"}:
         return True
-    return mine.engine is None and process.exe == parent.exe and above.role in {"server", "ml", "inference", "trainer"}
+    if mine.engine is None and above.engine is not None and above.role in {"server", "trainer"}:
+        return True  # a backend that an engine started: its own program, without a name of its own
+    return mine.engine is None and process.exe == parent.exe and above.role in {"server", "ml", "inference"}
 
 
 def _merged(

@@ -215,7 +215,8 @@ class IdentityTable:
             weight = _WEIGHTS["same_name" if same else "unseen_program"]
             for family, _ in self._exe.of(name):
                 yield claim(family, name, min(weight, 2.5) if self._families[family].ambiguous else weight)
-            for family, _ in self._scripts.of(name):
+            known = {family for family, _ in self._exe.of(name)}
+            for family in (family for family, _ in self._scripts.of(name) if family not in known):
                 weight = _WEIGHTS["script_ambiguous" if self._families[family].ambiguous else "unseen_program"]
                 yield claim(family, name, weight)
         elif invocation.kind == "script":
@@ -253,7 +254,8 @@ class IdentityTable:
             for family, _ in self._node_packages.of(invocation.package):
                 yield claim(family, invocation.path, _WEIGHTS["node_package"])
             return
-        for family, _ in self._scripts.of(invocation.program):
+        named = () if invocation.path.endswith(".py") else self._scripts.of(invocation.program)
+        for family, _ in named:  # a console script has no ending; vllm.py is anybody's
             ambiguous = self._families[family].ambiguous
             yield claim(family, invocation.path, _WEIGHTS["script_ambiguous" if ambiguous else "script"])
         parts = (script_path or invocation.path).split("/")

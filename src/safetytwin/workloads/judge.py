@@ -10,9 +10,10 @@ from safetytwin.models.service import Service
 from safetytwin.models.workload import Evidence
 from safetytwin.workloads import arguments
 from safetytwin.workloads.argv_grammar import Invocation, has_flag, interpreter_of, parse, values_of
+from safetytwin.workloads.argv_wrappers import is_wrapper
 from safetytwin.workloads.catalogue import ROLES, Catalogue, Family
 from safetytwin.workloads.evidence import convinces, ordered, score
-from safetytwin.workloads.generic import generic_judgement, known_by_flags
+from safetytwin.workloads.generic import SERVING_FLAGS, flags_given, generic_judgement, known_by_flags
 from safetytwin.workloads.identity import Claim, IdentityTable
 from safetytwin.workloads.judgement import Judgement, Listener, ModelReference
 from safetytwin.workloads.llamafile import llamafile_evidence
@@ -68,6 +69,7 @@ class Judge:
             for claim in self._identity.placed(service):
                 if claim.family in by_family or claim.evidence.weight >= 3.0:
                     by_family.setdefault(claim.family, []).append(claim.evidence)
+                    by_family[claim.family] += _main_program(process, service, parent, claim.family)
         if not by_family and invocation.kind == "program" and not handles_only(invocation.program):
             by_family = known_by_flags(self._catalogue, process, invocation)
         judged = [
@@ -114,19 +116,21 @@ class Judge:
         environment = self._reader.environment(process.pid, self._variables) if score(said) > -4.0 else None
         models: list[ModelReference] = []
         role: str | None = family.role
+        flags = flags_given(family, invocation)
         if by_argv:
             told = arguments.told(family, invocation)
             role = told.role
+            if not any(one.weight > 0 and one.says == f"engine:{name}" and one.locator != flags for one in said):
+                role = "server" if _listens(process) or has_flag(invocation.arguments, SERVING_FLAGS) else "inference"
             if told.verb is not None and role is not None:
                 evidence.append(Evidence("argv", source, told.verb, f"role:{role}", 1.5))
             if told.stranger:
                 evidence.append(Evidence("argv", source, told.verb or "its argument", f"not engine:{name}", -2.0))
-            given = [flag for flag in family.flags if has_flag(invocation.arguments, (flag,))]
-            if given and not any(one.locator == " ".join(given)[:200] for one in said):
-                evidence.append(Evidence("argv", source, " ".join(given)[:200], f"flags of {family.title}", 1.0))
+            if flags and not any(one.locator == flags for one in said):
+                evidence.append(Evidence("argv", source, flags, f"flags of {family.title}", 1.0))
             models = arguments.models_of(family, invocation, environment or {})
             evidence += self._evidence_of_models(process, models, source)
-        elif not any(one.family in {"title", "parent"} for one in said) and family.role == "server":
+        elif not any(one.family in {"title", "parent", "placement"} for one in said) and family.role == "server":
             role = "server" if _listens(process) else "inference"
         if parent is not None and any(one.family == "parent" for one in said) and not by_argv:
             role = parent[1].role or role
@@ -197,7 +201,7 @@ class Judge:
         elif name in by_family:
             weight = 3.5
         elif same_program and (forked or (not own_words and (multiprocessing or invocation.kind == "title"))):
-            weight = 4.5
+            weight = 5.0
         elif verdict.role == "server" and self._is_runner(process, verdict):
             weight = 3.5
         else:
@@ -334,6 +338,20 @@ class Judge:
         names = self._identity.image_names if is_engine_client(invocation.program) else self._identity.fetched_names
         words = [word for word in invocation.arguments if not word.startswith("-")][:64]
         return {word for word in words if names(word)}
+
+
+def _main_program(
+    process: Process, service: Service, parent: tuple[Process, Judgement] | None, family: str
+) -> Iterator[Evidence]:
+    """Yield that a process is what its container was made to run, itself or below a shell or wrapper alone."""
+    if service.type == "systemd" or service.pid is None:
+        return
+    above = parent[0] if parent is not None and parent[0].pid == service.pid else None
+    started = above is not None and (
+        interpreter_of(above.exe or above.name) == "shell" or is_wrapper(basename(above.exe or above.name))
+    )
+    if process.pid == service.pid or started:
+        yield Evidence("placement", "container", service.name, f"engine:{family}", 1.5)
 
 
 def _is_named(judgement: Judgement) -> bool:

@@ -22,7 +22,8 @@ _HANDLERS = frozenset(
     "file scp sftp sftp-server nginx apache2 httpd smbd rclone aria2c wget curl git git-lfs rg ag ack grep egrep ugrep "
     "restic borg duplicity clamd clamscan tracker-miner-fs tracker-miner-fs-3 baloo_file updatedb plocate vim vi nvim "
     "nano emacs less more head tail wc cmp diff vmtouch fincore rm ln ls find fd du stat busybox sleep ssh mc "
-    "llama-quantize llama-gguf llama-gguf-split gguf-split quantize gguf-dump gguf_dump".split()
+    "llama-quantize llama-gguf llama-gguf-split gguf-split quantize gguf-dump gguf_dump "
+    "gguf-new-metadata gguf-set-metadata gguf_new_metadata gguf_set_metadata convert_hf_to_gguf".split()
 )
 _AI_WORDS = frozenset(
     "torch torchvision torchaudio tensorflow tensorflow-gpu tensorflow-cpu jax jaxlib transformers accelerate "
