@@ -31,8 +31,8 @@ def bridge(tmp_path_factory):
 @pytest.fixture(scope="module")
 def atlas(bridge):
     """The machine with half an hour behind it; a look follows whenever a test says so."""
-    with Feeder(bridge, Atlas()) as feeder:
-        feeder.history(180)
+    with Feeder(bridge, Atlas(interval=30)) as feeder:
+        feeder.history(60, interval=30)
         yield feeder
 
 

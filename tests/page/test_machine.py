@@ -130,3 +130,13 @@ def test_search_finds_across_kinds_and_enter_opens(atlas, watch):
 
 def _percent(value):
     return f"{percent(value)} %"
+
+
+def test_many_pages_of_one_bridge_can_be_open_in_one_browser(atlas, watch):
+    # A browser grants six connections to a server, and a stream takes one for as long as it is open.
+    page = watch("/hosts/atlas").page
+    expect(page.locator("h1")).to_have_text("atlas")
+    for _ in range(4):
+        another = page.context.new_page()
+        another.goto(page.url)
+        expect(another.locator("h1")).to_have_text("atlas")

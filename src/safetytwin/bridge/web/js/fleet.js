@@ -14,11 +14,12 @@ export class Fleet {
 
   #changed;
   #source = null;
+  #wanted = true;
   #reading = null;
 
   /** Read the list and keep it up to date; resolves once it was read. */
   follow() {
-    if (this.hosts !== null && this.#source !== null && this.#source.readyState !== EventSource.CLOSED) return Promise.resolve();
+    if (this.hosts !== null && (!this.#wanted || this.#listening)) return Promise.resolve();
     this.#reading ??= this.#read().finally(() => {
       this.#reading = null;
     });
@@ -26,9 +27,25 @@ export class Fleet {
   }
 
   forget() {
+    this.#stop();
+    this.hosts = null;
+  }
+
+  /** Whether rows are to be kept up to date: each open stream takes one of the few connections that a browser grants. */
+  listen(wanted) {
+    this.#wanted = wanted;
+    if (!wanted) this.#stop();
+    else if (this.hosts !== null && !this.#listening) this.#listen();
+  }
+
+  get #listening() {
+    return this.#source !== null && this.#source.readyState !== EventSource.CLOSED;
+  }
+
+  #stop() {
     this.#source?.close();
     this.#source = null;
-    this.hosts = null;
+    this.away = null;
   }
 
   named(hostId) {
@@ -47,7 +64,7 @@ export class Fleet {
       this.hosts = rows;
       this.error = null;
       this.away = null;
-      this.#listen();
+      if (this.#wanted) this.#listen();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.error = error;
@@ -59,7 +76,7 @@ export class Fleet {
   }
 
   #listen() {
-    if (this.#source !== null && this.#source.readyState !== EventSource.CLOSED) return;
+    if (this.#listening) return;
     const source = new EventSource("/api/v1/stream");
     this.#source = source;
     source.addEventListener("host", (message) => {

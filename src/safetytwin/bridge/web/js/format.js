@@ -121,9 +121,9 @@ export function plain(text, longest = 400) {
   return cut.replace(UNSEEN, (one) => ({ "\n": "\\n", "\t": "\\t", "\r": "\\r" })[one] ?? `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** An argument list as a shell would be given it. */
+/** An argument list as a shell would be given it; a single one with spaces is a title that a process gave itself. */
 export const commandLine = (words, longest = 400) =>
-  plain((words ?? []).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" "), longest);
+  plain(words?.length === 1 ? words[0] : (words ?? []).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(" "), longest);
 
 /** A value of the state by the unit that its field has. */
 export function byUnit(value, unit) {

@@ -49,6 +49,7 @@ class App {
         this.askForToken();
       }
     });
+    addEventListener("visibilitychange", () => this.#restOrResume());
     listenToKeys(this);
     setInterval(() => document.visibilityState === "visible" && this.draw(), 1000);
     this.follow();
@@ -133,6 +134,7 @@ class App {
 
   #followMachine() {
     const { view, host } = this.route;
+    this.fleet.listen(view !== "machine");
     if (view !== "machine") {
       this.#leaveMachine();
       return;
@@ -142,6 +144,12 @@ class App {
       this.session = new Session(host, () => this.draw());
     }
     this.session.show(this.route.section === "compare" ? null : momentOf(this.route));
+  }
+
+  #restOrResume() {
+    const resting = document.visibilityState === "hidden";
+    this.fleet.listen(!resting && this.route.view !== "machine");
+    this.session?.rest(resting);
   }
 
   #leaveMachine() {

@@ -22,6 +22,7 @@ export class Session {
     this.touched = new Map(); // path → key → when it last came or changed in more than gauges
     this.waiting = false; // another moment is on its way
     this.looks = 0;
+    this.resumed = 0;
     this.#changed = changed;
   }
 
@@ -43,6 +44,16 @@ export class Session {
     this.#stopFollowing();
     this.#request?.abort();
     this.#wanted = undefined;
+  }
+
+  /** Let go of the stream while no one looks; see anew what is there when someone does again. */
+  rest(resting) {
+    if (this.#wanted !== null) return;
+    if (resting) this.#stopFollowing();
+    else {
+      this.resumed += 1;
+      this.#open();
+    }
   }
 
   get live() {

@@ -107,7 +107,7 @@ class EventList {
 
   follow() {
     const { route, session } = this.app;
-    const wanted = JSON.stringify([route.host ?? null, route.query.kind, route.query.subject, session?.at ?? null]);
+    const wanted = JSON.stringify([route.host ?? null, route.query.kind, route.query.subject, session?.at ?? null, session?.resumed]);
     if (wanted === this.#for) return;
     this.#for = wanted;
     this.read = [];

@@ -18,19 +18,21 @@ export function overview(app) {
 }
 
 function side(app) {
-  const chosen = app.part("side", () => ({ tab: "services" }));
+  const part = app.part("side", () => ({ tab: null }));
   const services = app.session.twin.list("services");
   const units = services.filter(isUnit);
   const containers = services.filter(isContainer);
+  const usual = units.length > 0 ? "services" : containers.length > 0 ? "containers" : "disks";
+  const chosen = part.tab ?? usual;
   const failed = units.filter((one) => one.status === "failed").length;
   const unhealthy = containers.filter((one) => one.health === "unhealthy" || one.status === "dead").length;
   const tab = (name, label, number, trouble) =>
-    h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-selected": String(chosen.tab === name), "aria-controls": "side", onclick: () => { chosen.tab = name; app.draw(); } }, label, number === null ? null : h("span", { class: "count" }, ` ${number}`), trouble ? h("span", { class: "bad" }, ` · ${trouble}`) : null);
+    h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-selected": String(chosen === name), "aria-controls": "side", onclick: () => { part.tab = name; app.draw(); } }, label, number === null ? null : h("span", { class: "count" }, ` ${number}`), trouble ? h("span", { class: "bad" }, ` · ${trouble}`) : null);
   return h(
     "section",
     { key: "side", class: "panel side" },
     h("div", { class: "tabs", role: "tablist", "aria-label": "Services, containers, events" }, tab("services", "Services", units.length, failed ? `${failed} failed` : ""), tab("containers", "Containers", containers.length, unhealthy ? `${unhealthy} unhealthy` : ""), tab("disks", "Disks", itemsOf(LISTS.disks, app.session.twin).length, ""), tab("events", "Events", null, "")),
-    h("div", { id: "side", role: "tabpanel", "aria-labelledby": `tab-${chosen.tab}`, class: "panel-body", key: chosen.tab }, chosen.tab === "events" ? events(app) : list(app, chosen.tab)),
+    h("div", { id: "side", role: "tabpanel", "aria-labelledby": `tab-${chosen}`, class: "panel-body", key: chosen }, chosen === "events" ? events(app) : list(app, chosen)),
   );
 }
 
