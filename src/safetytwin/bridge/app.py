@@ -21,6 +21,7 @@ from safetytwin.bridge.metrics import BridgeMetrics
 from safetytwin.bridge.problems import Problem
 from safetytwin.bridge.routes.table import JSON, Answer, Call, Endpoint
 from safetytwin.bridge.streams import Streams
+from safetytwin.vm.service import TwinService
 
 _LOG = logging.getLogger(__name__)
 _COMPRESS_FROM = 1400
@@ -49,6 +50,8 @@ class Bridge:
     keeper: Keeper
     streams: Streams
     limits: Limits = field(default_factory=Limits)
+    vms: TwinService = field(default_factory=TwinService.from_environment)
+    """The virtual machines that follow machines."""
     metrics: BridgeMetrics = field(default_factory=BridgeMetrics)
     large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Held while a large body is inflated: two at once are all the memory that may take."""

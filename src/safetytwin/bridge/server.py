@@ -27,6 +27,7 @@ from safetytwin.bridge.connections import Counts, GuardedProtocol
 from safetytwin.bridge.guard import allowed_names
 from safetytwin.bridge.keeper import Keeper, Publish
 from safetytwin.bridge.limits import Limits
+from safetytwin.bridge.problems import Problem
 from safetytwin.bridge.routes import ENDPOINTS
 from safetytwin.bridge.routes.live import publish
 from safetytwin.bridge.routes.page import page_routes
@@ -144,7 +145,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._bridge = bridge
         self._ready = ready
-        self._housekeeping: asyncio.Task[None]
+        self._tasks: list[asyncio.Task[None]] = []
 
     def run_with_signals(self, listener: socket.socket) -> None:
         """Serve until SIGTERM or SIGINT; a second one does not wait for answers in flight."""
@@ -166,14 +167,31 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._housekeeping = asyncio.create_task(self._bridge.keeper.run())
+        self._tasks = [asyncio.create_task(task) for task in (self._bridge.keeper.run(), self._follow())]
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._bridge.streams.close()
         await super().shutdown(sockets)
-        self._housekeeping.cancel()
-        await asyncio.wait([self._housekeeping])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+    async def _follow(self) -> None:
+        """Let the virtual machines follow what the keeper has."""
+        keeper = self._bridge.keeper
+
+        def revision(host_id: str) -> int | None:
+            try:
+                return keeper.row(host_id).revision
+            except Problem:
+                return None
+
+        async def state(host_id: str) -> tuple[bytes, int]:
+            seen = await keeper.state(host_id, None)
+            return seen.state, seen.revision
+
+        await self._bridge.vms.run(revision, state)
 
 
 @contextlib.contextmanager

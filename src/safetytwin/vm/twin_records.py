@@ -20,6 +20,10 @@ _FILE = "twin.json"
 _NONE: Any = msgspec.field(default_factory=list)
 
 
+class NoTwinError(DriverError):
+    """A machine has no twin here."""
+
+
 class TwinRecord(Record, frozen=True):
     """One twin: what a person chose, and how far it has followed."""
 
@@ -70,10 +74,10 @@ class TwinFiles:
             raise DriverError(f"{path} can't be read ({error}): mend it, or delete the twin's directory") from error
 
     def needed(self, host_id: str) -> TwinRecord:
-        """Return what is remembered of a twin; raises DriverError where there is none."""
+        """Return what is remembered of a twin; raises NoTwinError where there is none."""
         record = self.load(host_id)
         if record is None:
-            raise DriverError(f"{host_id} has no twin yet: safetytwin vm create {host_id} --image FILE makes one")
+            raise NoTwinError(f"{host_id} has no twin yet: safetytwin vm create {host_id} --image FILE makes one")
         return record
 
     def save(self, record: TwinRecord) -> None:

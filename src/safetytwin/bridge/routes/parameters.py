@@ -26,7 +26,8 @@ def _moment(text: str) -> float:
     return parse_moment(text, time.time())
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
+    """Return true or false; raises ValueError where text is neither."""
     if text not in {"true", "false"}:
         raise ValueError(f"{text[:20]!r} is neither true nor false.")
     return text == "true"
@@ -83,7 +84,7 @@ HOST_ID = Parameter(
 AT = Parameter("at", f"The moment to show; left out: now. {ACCEPTED}.", _A_MOMENT, _moment, example="-2h")
 FROM = Parameter("from", f"Where to begin. {ACCEPTED}.", _A_MOMENT, _moment, example="-24h")
 TO = Parameter("to", f"Where to end; left out: now. {ACCEPTED}.", _A_MOMENT, _moment, example="now")
-ALL = Parameter("all", "Gauges too, not only what is significant.", {"type": "boolean"}, _boolean, example="true")
+ALL = Parameter("all", "Gauges too, not only what is significant.", {"type": "boolean"}, boolean, example="true")
 FIELDS = Parameter(
     "fields",
     "Only these: top-level names or dotted paths, comma-separated.",
