@@ -108,22 +108,24 @@ def _follow(
     api: BridgeApi, host_id: str | None, options: argparse.Namespace, write: Callable[[ShownEvent], None]
 ) -> int:
     """Write events as they happen until interrupted; a bridge that goes away is waited for."""
-    last_id, since = -1, options.since
+    began = time.time()
+    since: float | None = options.since
+    # Not the highest number alone: what an agent saw while the bridge was away is told late, at its moment of then.
+    told: set[int] = set()
     connected = False
     while True:
         try:
             for event in _as_they_happen(api, host_id, since, options.kind):
                 connected = True
-                if event is not None and event.id > last_id:
-                    last_id, since = event.id, seconds_of(event.at)
+                if event is not None and event.id not in told:
+                    told.add(event.id)
                     write(event)
                     sys.stdout.flush()
         except BridgeAwayError as error:
             if not connected:
                 raise
             sys.stderr.write(f"safetytwin events: {error}; trying again\n")
-        # What happened before the first of this run is not asked for again.
-        since = time.time() if since is None else since
+        since = began if since is None else since
         time.sleep(_RETRY_SECONDS)
 
 
