@@ -22,7 +22,8 @@ for module in MODULES; do insmod /mod/$module.ko; done
 hostname tiny
 echo GUEST-UP
 for port in /sys/class/virtio-ports/*; do
-  [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p /dev/${port##*/} -d -t /run -f /run/qga.pid
+  [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] || continue
+  qemu-ga -m virtio-serial -p /dev/${port##*/} -d -t /run -f /run/qga.pid
 done
 while :; do
   for cpu in /sys/devices/system/cpu/cpu*/online; do [ "$(cat $cpu)" = 0 ] && echo 1 >$cpu; done 2>/dev/null

@@ -1,4 +1,4 @@
-"""A libvirt of the test's own: its own sockets, folders and network namespace, so that nothing of the machine is touched."""
+"""A libvirt of the test's own: with sockets, folders and a network namespace that nothing else uses."""
 
 import contextlib
 import importlib.util
