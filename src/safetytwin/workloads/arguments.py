@@ -7,6 +7,8 @@ from safetytwin.workloads.argv_grammar import Invocation, has_flag, positionals,
 from safetytwin.workloads.catalogue import Family
 from safetytwin.workloads.judgement import Listener, ModelReference
 
+_LONGEST_NAME = 1024
+"""Characters of a model's name or path; what is longer is none."""
 _HELP = frozenset({"--help", "--version", "-V"})
 
 
@@ -81,7 +83,7 @@ def models_of(family: Family, invocation: Invocation, environment: Mapping[str, 
         given = dict(word.partition("=")[::2] for word in invocation.assignments) | dict(environment)
         values = [given[name] for name in family.env_models if given.get(name)]
         found += [ModelReference(value, "environment", "model") for value in values[:1]]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(one for one in found if len(one.value) <= _LONGEST_NAME))
 
 
 def _positional(family: Family, invocation: Invocation) -> list[ModelReference]:

@@ -83,7 +83,7 @@ def workload_of(
         cpu_percent=_sum([process.cpu_percent for process in members]),
         rss=_whole([process.memory_info.rss if process.memory_info else None for process in members]),
         missing=_missing(main, verdicts, models) or None,
-        findings=_findings(root, main, endpoints) or None,
+        findings=_findings(root, processes.get(root.ppid or 0), main, endpoints) or None,
     )
 
 
@@ -125,12 +125,13 @@ def _missing(main: Judgement, verdicts: Sequence[Judgement], models: Sequence[Ai
     return said
 
 
-def _findings(root: Process, main: Judgement, endpoints: Sequence[Endpoint]) -> list[str]:
+def _findings(root: Process, parent: Process | None, main: Judgement, endpoints: Sequence[Endpoint]) -> list[str]:
     found = []
     for endpoint in endpoints:
         if endpoint.exposed and endpoint.authenticated is False:
             where = endpoint.published or f"{endpoint.address}:{endpoint.port}"
             found.append(f"exposed without a key: {where} answers anyone who reaches it")
-    if main.role == "mcp-server" and root.ppid == 1 and not (root.service or "").endswith(".service"):
+    orphaned = root.ppid == 1 or (parent is not None and parent.name == "systemd")
+    if main.role == "mcp-server" and orphaned and not (root.service or "").endswith(".service"):
         found.append("orphaned: the client that started it has ended")
     return found

@@ -11,6 +11,7 @@ from safetytwin.models.workload import Evidence
 from safetytwin.workloads import arguments
 from safetytwin.workloads.argv_grammar import Invocation, has_flag, interpreter_of, parse, values_of
 from safetytwin.workloads.argv_wrappers import is_wrapper
+from safetytwin.workloads.blob_names import blob_name
 from safetytwin.workloads.catalogue import ROLES, Catalogue, Family
 from safetytwin.workloads.evidence import convinces, ordered, score
 from safetytwin.workloads.generic import SERVING_FLAGS, flags_given, generic_judgement, known_by_flags
@@ -140,7 +141,7 @@ class Judge:
                 launcher=launcher,
             )  # fmt: skip
         models = [self._with_file(process, model) for model in models]
-        models += self._held(sight, models)
+        models += self._held(process, sight, models)
         evidence += self._evidence_of_files(process, models)
         evidence += self._evidence_of_runtime(process, sight, family, said, role, invocation, launcher=launcher)
         evidence += _evidence_of_use(process, sight, family)
@@ -227,7 +228,17 @@ class Judge:
         if value.startswith(("http://", "https://", "hf://", "ollama://")) or "\0" in value:
             return model
         found = self._reader.named(process.pid, value, process.cwd)
-        return model._replace(file=found) if found is not None else model
+        if found is None:
+            return model
+        return model._replace(file=found, name=self._name_of_blob(process, found.path))
+
+    def _name_of_blob(self, process: Process, path: str) -> str | None:
+        pid = process.pid
+        return blob_name(
+            path,
+            lambda folder: self._reader.listed(pid, folder),
+            lambda manifest, length: self._reader.beginning(pid, manifest, length)[0],
+        )
 
     def _named_files(self, process: Process, invocation: Invocation) -> list[ModelReference]:
         """Return the files that a command line gives as its model to a program that is not known."""
@@ -237,14 +248,14 @@ class Judge:
         named = (self._with_file(process, ModelReference(value, "argv", "model")) for value in values[:4])
         return [model for model in named if model.file is not None]
 
-    def _held(self, sight: Sight, named: list[ModelReference]) -> list[ModelReference]:
+    def _held(self, process: Process, sight: Sight, named: list[ModelReference]) -> list[ModelReference]:
         known = {model.file.path for model in named if model.file is not None and model.file.header is not None}
         found = []
         for file in sight.files:
             if file.path in known or (file.header is not None and file.header.weak) or file.broken:
                 continue
             kind = file.header.kind if file.header is not None and file.header.kind else "model"
-            found.append(ModelReference(file.path, file.how, kind, file))
+            found.append(ModelReference(file.path, file.how, kind, file, self._name_of_blob(process, file.path)))
         return found
 
     def _evidence_of_files(self, process: Process, models: list[ModelReference]) -> Iterator[Evidence]:

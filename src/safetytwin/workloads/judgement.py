@@ -18,6 +18,8 @@ class ModelReference(NamedTuple):
     kind: str
     """model, projector, adapter or draft."""
     file: ModelFile | None = None
+    name: str | None = None
+    """What the store that it lies in calls it."""
 
 
 class Listener(NamedTuple):

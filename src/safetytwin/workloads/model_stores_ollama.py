@@ -42,7 +42,7 @@ def scan_ollama(path: str, walk: Walk, reader: HeaderReader) -> Iterator[AiModel
     present = {entry.name: entry for entry in walk.entries(blobs)}
     named: dict[str, Layer] = {}
     for manifest in _manifests(os.path.join(path, "manifests"), walk):
-        for layer in layers_of(_content(manifest.path), _name_of(manifest.path)):
+        for layer in layers_of(_content(manifest.path), name_of_manifest(manifest.path)):
             named.setdefault(layer.blob, layer)
     for layer in named.values():
         file = os.path.join(blobs, layer.blob)
@@ -58,7 +58,8 @@ def _manifests(path: str, walk: Walk) -> Iterator[Entry]:
             yield from (entry for entry in entries if entry.kind == "file" and not entry.name.startswith("."))
 
 
-def _name_of(manifest: str) -> str:
+def name_of_manifest(manifest: str) -> str:
+    """Return a model's name, as ollama run takes it, from the path of its manifest."""
     host, namespace, model, tag = manifest.split("/")[-4:]
     parts = [model] if (host, namespace) == (_DEFAULT_HOST, _DEFAULT_NAMESPACE) else [namespace, model]
     if host != _DEFAULT_HOST:

@@ -104,6 +104,7 @@ def _resolved(
     in_path = name_in_path(file.path)
     choices = (
         (header.name if header is not None and not file.broken else None, "header"),
+        (reference.name, "manifest"),
         (in_path, "path"),
         (served, "argv"),
         (name_of_file(file.path), "file"),
@@ -125,7 +126,7 @@ def _resolved(
         size=header.size if header is not None else None,
         kind=kind,
         state=state,
-        store="huggingface" if in_path is not None and "/models--" in file.path else None,
+        store="ollama" if reference.name else "huggingface" if "/models--" in file.path else None,
         problem=header.problem if header is not None else None,
         last_seen=seen,
     )

@@ -18,6 +18,7 @@ from safetytwin.workloads.model_files import HeaderReader
 _MAPS_LIMIT = 16 * 1024 * 1024
 _ENVIRONMENT_LIMIT = 1024 * 1024
 _MOST_DESCRIPTORS = 4096
+_MOST_LINKS = 8
 _MOST_FILES = 256
 """Model files of one process whose headers are read."""
 _MODEL_ENDING = re.compile(
@@ -137,9 +138,9 @@ class SightReader:
             return None
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             return None
-        header = self._headers.read(os.path.realpath(inside))
+        header = self._headers.read(self._followed(pid, inside))
         if header is None and stat.S_ISDIR(found.st_mode):
-            header = self._first_weights(inside)
+            header = self._first_weights(pid, inside)
         readable = os.access(inside, os.R_OK)
         return ModelFile(whole, "named", deleted=False, header=header, broken=_broken(header) and readable)
 
@@ -244,7 +245,7 @@ class SightReader:
             return None
         return ModelFile(path, how, deleted, header, broken=_broken(header))
 
-    def _first_weights(self, folder: str) -> ModelHeader | None:
+    def _first_weights(self, pid: int, folder: str) -> ModelHeader | None:
         """Return the header of the first weights in a folder of a model."""
         try:
             names = sorted(os.listdir(folder))[:1000]
@@ -252,20 +253,30 @@ class SightReader:
             return None
         for name in names:
             if name.endswith((".safetensors", ".gguf", ".bin", ".onnx", ".pt")):
-                header = self._headers.read(os.path.realpath(os.path.join(folder, name)))
+                header = self._headers.read(self._followed(pid, os.path.join(folder, name)))
                 if header is not None and header.problem is None:
                     return header
         return None
 
     def _inside(self, pid: int, path: str) -> str:
-        """Return the path by which a file that a process names is reached from here."""
+        """Return the path by which a file that a process names is reached from here: below its own root."""
         root = f"{self._proc}/{pid}/root"
         try:
-            if os.readlink(root) == "/" and self._proc == "/proc":
-                return path
+            os.readlink(root)
         except OSError:
             return path
         return root + path
+
+    def _followed(self, pid: int, path: str) -> str:
+        """Return a path with the links at its end followed, as the process would: its root is not ours."""
+        for _ in range(_MOST_LINKS):
+            try:
+                target = os.readlink(path)
+            except (OSError, ValueError):
+                return path
+            beside = os.path.join(os.path.dirname(path), target)
+            path = self._inside(pid, target) if target.startswith("/") else beside
+        return path
 
     def _hangs(self, path: str) -> bool:
         return any(path == hazard or path.startswith(hazard + "/") for hazard in self.hazards)

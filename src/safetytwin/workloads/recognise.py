@@ -271,8 +271,8 @@ class Recogniser:
             elif ai is None:
                 result = msgspec.structs.replace(service, is_llm_related=False)
             else:
-                about = {"role": ai[0], "engine": ai[1], "confidence": ai[2], "workload": ai[3]}
-                extra = {**(service.extra or {}), "ai": about}
+                about = zip(("role", "engine", "confidence", "workload"), ai, strict=True)
+                extra = {**(service.extra or {}), "ai": {name: value for name, value in about if value is not None}}
                 result = msgspec.structs.replace(service, is_llm_related=True, extra=extra)
             kept[key] = (service, ai, result)
             shown.append(result)
