@@ -214,7 +214,8 @@ def _node(words: Sequence[str]) -> Invocation:
         if word in {"run", "start"} and place == 0 and len(words) > 1:
             place += 1  # deno run, bun run
         elif word.startswith("npm:"):
-            return Invocation("package", word[4:], word, tuple(words[place + 1 :]), "node", package=_plain(word[4:]))
+            name = _plain(word[4:])
+            return Invocation("package", name, word, tuple(words[place + 1 :]), "node", package=name)
         elif word in {"-e", "--eval", "-p", "--print"}:
             return Invocation("none", interpreter="node")
         elif word.startswith("-"):
