@@ -38,6 +38,27 @@ _EXAMPLES = """examples:
 Each command has its own help: safetytwin COMMAND --help"""
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, whose width is asked without shutil.
+
+    argparse makes a formatter for every option that is added; shutil brings bz2 and lzma with it.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_terminal_columns() - 2)
+
+
+def _terminal_columns() -> int:
+    """Return what COLUMNS or the terminal says, as shutil.get_terminal_size does; 80 where neither does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors say where the help is."""
 
@@ -68,7 +89,7 @@ def _top_parser() -> Parser:
         prog="safetytwin",
         description="A live digital twin of a machine: what it is and was, what changed, what serves which AI model.",
         epilog=f"commands:\n{listing}\n\n{_EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         usage="safetytwin COMMAND [OPTIONS]",
     )
     parser.add_argument("--version", action="version", version=f"safetytwin {__version__}")
@@ -82,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(arguments)
     name = arguments[0]
     module = importlib.import_module(f"safetytwin.cli.{COMMANDS[name][0]}")
-    parser = Parser(prog=f"safetytwin {name}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = Parser(prog=f"safetytwin {name}", formatter_class=HelpFormatter, allow_abbrev=False)
     module.add_arguments(parser)
     options = parser.parse_args(arguments[1:])
     try:

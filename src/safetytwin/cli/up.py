@@ -7,10 +7,10 @@ import argparse
 import contextlib
 import ipaddress
 import logging
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from safetytwin.agent.identity import state_directory
@@ -59,58 +59,74 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             f"up shows this machine to its own users, on loopback; to listen on {host}: safetytwin bridge --help"
         )
-    server = bridge_server()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    data = options.data or Path(state_directory())
-    bridge = server.BridgeThread(server.BridgeOptions(data / "bridge", host=host, port=port))
     interrupts = Interrupts()
     try:
-        with bridge as url, _agent(url, options) as agent:
-            sys.stdout.write(f"The live twin of this machine: {url}\nCtrl-C ends it. Its data: {data}\n")
-            sys.stdout.flush()
-            if not options.no_browser:
-                from safetytwin.cli.browser import open_browser
+        with contextlib.closing(_Agent(options)) as agent:  # first of all, so that both load at once
+            server = bridge_server()
+            data = options.data or Path(state_directory())
+            bridge = server.BridgeThread(server.BridgeOptions(data / "bridge", host=host, port=port))
+            try:
+                with bridge as url, contextlib.closing(agent):  # ends before the bridge, so that its last look is kept
+                    agent.report_to(url)
+                    sys.stdout.write(f"The live twin of this machine: {url}\nCtrl-C ends it. Its data: {data}\n")
+                    sys.stdout.flush()
+                    if not options.no_browser:
+                        from safetytwin.cli.browser import open_browser
 
-                open_browser(url)
-            while not (interrupts.stopping or interrupts.reload):  # SIGHUP: the terminal has gone
-                interrupts.wait(_CHECK_SECONDS)
-                if agent.poll() is not None:
-                    raise UserError(f"the agent has ended ({_how(agent.returncode)}); what it said is above")
-                if not bridge.running:
-                    raise UserError("the bridge has ended; what it said is above")
-    except server.BridgeError as error:
-        raise UserError(str(error)) from error
+                        open_browser(url)
+                    while not (interrupts.stopping or interrupts.reload):  # SIGHUP: the terminal has gone
+                        interrupts.wait(_CHECK_SECONDS)
+                        agent.check()
+                        if not bridge.running:
+                            raise UserError("the bridge has ended; what it said is above")
+            except server.BridgeError as error:
+                raise UserError(str(error)) from error
     finally:
         interrupts.close()
     return 0
 
 
-@contextlib.contextmanager
-def _agent(url: str, options: argparse.Namespace) -> Iterator[subprocess.Popen[bytes]]:
-    """Run an agent that reports to the bridge and ends with this process, however that ends."""
-    command = [sys.executable, "-m", "safetytwin.cli.follower", "--bridge", url]
-    if options.data is not None:
-        command += ["--state-directory", str(options.data)]
-    for name in ("interval", "config"):
-        if getattr(options, name) is not None:
-            command += [f"--{name}", getattr(options, name)]
-    # In a process group of its own: Ctrl-C is for this process, which ends the agent before the bridge.
-    agent = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
-    try:
-        yield agent
-    finally:
-        agent.terminate()
+class _Agent:
+    """An agent in a process of its own, which ends with this one, however that ends."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        command = [sys.executable, "-m", "safetytwin.cli.follower"]
+        if options.data is not None:
+            command += ["--state-directory", str(options.data)]
+        for name in ("interval", "config"):
+            if getattr(options, name) is not None:
+                command += [f"--{name}", getattr(options, name)]
+        reader, self._writer = os.pipe()
+        # In a process group of its own: Ctrl-C is for this process, which ends the agent before the bridge.
         try:
-            agent.wait(_GRACE_SECONDS)
+            self._process = subprocess.Popen(command, stdin=reader, process_group=0)
+        finally:
+            os.close(reader)
+
+    def report_to(self, url: str) -> None:
+        """Have it look, and report to a bridge."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended; check says so
+            os.write(self._writer, f"{url}\n".encode())
+
+    def check(self) -> None:
+        """Raise UserError where it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            raise UserError(f"the agent has ended ({how}); what it said is above")
+
+    def close(self) -> None:
+        """End it once it has ended the look in hand; harmless where it has ended."""
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            agent.kill()
-            agent.wait()
-        if agent.stdin is not None:
-            agent.stdin.close()
-
-
-def _how(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+            self._process.kill()
+            self._process.wait()
+        if self._writer >= 0:
+            os.close(self._writer)
+            self._writer = -1
 
 
 def _is_loopback(host: str) -> bool:
