@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from safetytwin.export.compose_names import Names, Variables
@@ -146,11 +147,16 @@ class _Document:
         return made | ({"links": links} if links else {})
 
 
-def _published(port: Port) -> dict[str, Any]:
-    made: dict[str, Any] = {"target": port.container_port, "published": port.host_port, "protocol": _protocol(port)}
-    if port.host_ip and port.host_ip not in {"0.0.0.0", "::"}:  # noqa: S104 - what is not said means all addresses
-        made["host_ip"] = literal(port.host_ip)
-    return made
+def _published(port: Port) -> str:
+    """Return a port in the short syntax: the long one knows no address before Compose 2."""
+    ports = f"{port.host_port}:{port.container_port}/{_protocol(port)}"
+    try:
+        address = ip_address(port.host_ip or "::")
+    except ValueError:
+        return ports
+    if address.is_unspecified:
+        return ports  # what is not said means all addresses
+    return f"[{address}]:{ports}" if address.version == 6 else f"{address}:{ports}"
 
 
 def _protocol(port: Port) -> str:
