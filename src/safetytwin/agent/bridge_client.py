@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -103,7 +103,9 @@ class BridgeClient:
         return _answer(answer)
 
     def _connected(self) -> socket.socket:
-        connection = socket.create_connection((self._host, self._port), TIMEOUT_SECONDS)
+        # A name in bytes is looked up as it is; one in text loads the tables of international names first.
+        host: Any = self._host.encode("ascii") if self._host.isascii() else self._host
+        connection = socket.create_connection((host, self._port), TIMEOUT_SECONDS)
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
