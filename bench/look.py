@@ -1,14 +1,14 @@
-"""What a look at the processes costs, beside what other agents' looks cost.
+"""What a look costs, beside what other agents' looks cost.
 
 Starts a load of N processes of five kinds, a tenth of them at work (load.c, worker.c), and has each peer look at it in
 a process of its own, once and then again and again with a pause between: the CPU (user and system) of the first look
-and of the later ones, and the peak of its memory. Machines vary: compare the ratios of one run.
+and of the later ones, and the peak of its memory. As root the load and the peers are alone, in namespaces of their
+own. Machines vary: compare the ratios of one run.
 """
 
 import argparse
 import json
 import os
-import resource
 import shutil
 import signal
 import statistics
@@ -16,9 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from load import build, load, run_in_own_namespaces
+from peers.outside import cpu_seconds, tree
+from peers.programs import APPS, GLANCES, NODE_EXPORTER, PROCESS_EXPORTER, TOP, Program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSE = 1.0
@@ -27,15 +30,19 @@ MOST_LOOKS = 18
 LONGEST = 20.0
 """Seconds for the looks of one peer at one size; at least FEWEST_LOOKS are made."""
 FEWEST_LOOKS = 5
+PAGE = os.path.join(os.path.dirname(HERE), "docs", "look-cost.md")
+BEGIN, END = "<!-- written by ./dev bench look -->\n", "<!-- end of what ./dev bench look writes -->\n"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Something that looks at processes: a name and how to find it, None where it is not installed."""
+    """Something that looks: a name, how to measure it, and what it does not gather of what ours does."""
 
     name: str
     command: Callable[[str], list[str] | None]
-    """Given a folder for what is built, an argument list that prints a measurement as JSON."""
+    """Given a folder for what is built, an argument list that prints a measurement as JSON; None: not installed."""
+    lacks: str = ""
+    install: str = ""
 
 
 def _ourselves(mode: str, module: str = "safetytwin") -> Callable[[str], list[str] | None]:
@@ -65,13 +72,23 @@ def _floor(folder: str) -> list[str] | None:
     return [os.path.join(folder, "floor"), str(MOST_LOOKS), str(PAUSE), str(LONGEST)]
 
 
+def _program(program: Program) -> Peer:
+    command = [sys.executable, os.path.abspath(__file__), "--measure", program.name]
+    return Peer(program.name, lambda _: command, program.lacks, program.install)
+
+
+PROGRAMS = {program.name: program for program in (GLANCES, PROCESS_EXPORTER, NODE_EXPORTER, APPS, TOP)}
+_GO = "apt-get install golang-go golang-github-shirou-gopsutil-dev"
 PEERS = (
-    Peer("safetytwin", _ourselves("safetytwin")),
-    Peer("safetytwin, no sockets", _ourselves("safetytwin-no-sockets")),
-    Peer("safetytwin, open files", _ourselves("safetytwin-open-files")),
-    Peer("the kernel's floor (C)", _floor),
-    Peer("psutil", _ourselves("psutil", "psutil")),
-    Peer("gopsutil (Go)", _gopsutil),
+    Peer("SafetyTwin", _ourselves("safetytwin"), "open files, unless asked for"),
+    Peer("SafetyTwin, no sockets", _ourselves("safetytwin-no-sockets"), "connections"),
+    Peer("SafetyTwin, open files", _ourselves("safetytwin-open-files")),
+    Peer("SafetyTwin, the whole machine", _ourselves("safetytwin-machine"), "AI workloads"),
+    Peer("SafetyTwin, whole, with AI", _ourselves("safetytwin-ai")),
+    Peer("the kernel's floor (C)", _floor, "anything but whether each process ran"),
+    Peer("psutil", _ourselves("psutil", "psutil"), "services, containers, control groups", "pip install psutil"),
+    Peer("gopsutil (Go)", _gopsutil, "services, containers, control groups", _GO),
+    *map(_program, PROGRAMS.values()),
 )
 
 
@@ -79,6 +96,8 @@ def _looker(mode: str) -> Callable[[], int]:
     """Return a function that looks once and returns how many processes it saw."""
     if mode == "psutil":
         return _psutil_look()
+    if mode in {"safetytwin-machine", "safetytwin-ai"}:
+        return _machine_look(recognise=mode == "safetytwin-ai")
     from safetytwin.collectors.base import Look, LookOptions  # noqa: PLC0415 - only the measured peer is imported
     from safetytwin.collectors.host_root import HostRoot  # noqa: PLC0415
     from safetytwin.collectors.processes import ProcessesCollector  # noqa: PLC0415
@@ -90,6 +109,20 @@ def _looker(mode: str) -> Callable[[], int]:
     def look() -> int:
         kept[:] = collector.collect(Look(HostRoot(), options, 0, {}, time.monotonic(), time.time()))
         return len(kept)
+
+    return look
+
+
+def _machine_look(*, recognise: bool) -> Callable[[], int]:
+    from safetytwin.agent.config import AgentConfig  # noqa: PLC0415 - only the measured peer is imported
+    from safetytwin.agent.observer import make_observer  # noqa: PLC0415
+
+    observer = make_observer(AgentConfig(recognise=recognise), "bench")
+    kept = []
+
+    def look() -> int:
+        kept[:] = [observer.observe()]
+        return len(kept[0].processes)
 
     return look
 
@@ -130,38 +163,39 @@ def measure(mode: str) -> dict[str, float]:
         "mean_ms": statistics.fmean(later),
         "median_ms": statistics.median(later),
         "looks": len(later),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": _peak_megabytes("self"),
     }
 
 
-@contextmanager
-def load(folder: str, processes: int, seconds: int) -> Iterator[None]:
-    """Run a load of processes for as long as the block runs, seconds at most; it ends with its whole process group."""
-    environment = os.environ | {"PERF_ACTIVE": "10"}
-    command = [os.path.join(folder, "load"), str(processes), str(seconds), os.path.join(folder, "data")]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment)
-    try:
-        assert running.stdout is not None
-        ready = running.stdout.readline()
-        if not ready.startswith(f"READY {processes} "):
-            raise SystemExit(f"the load of {processes} processes did not start: {ready!r} (see ulimit -u)")
-        yield
-    finally:
-        running.send_signal(signal.SIGTERM)
+def measure_program(program: Program) -> dict[str, object] | None:
+    """Measure another program from outside while it looks each second, or whenever it is asked; None: not installed."""
+    with tempfile.TemporaryDirectory(prefix="safetytwin-bench-") as folder:
+        running = program.start(folder, PAUSE)
+        if running is None:
+            return None
+        pid = running.process.pid
         try:
-            running.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+            time.sleep(3)
+            rounds = max(FEWEST_LOOKS, int(LONGEST / PAUSE / 2))
+            before = sum(map(cpu_seconds, tree(pid)))
+            for _ in range(rounds):
+                if running.ask is not None:
+                    running.ask()
+                time.sleep(PAUSE)
+            spent = sum(map(cpu_seconds, tree(pid))) - before
+            if running.process.poll() is not None:
+                raise SystemExit(f"{program.name} ended by itself with status {running.process.returncode}")
+            peak = sum(_peak_megabytes(str(one)) for one in tree(pid))
+        finally:
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(30)
+    return {"processes": None, "first_ms": None, "mean_ms": 1000 * spent / rounds, "looks": rounds, "rss_mb": peak}
 
 
-def build(folder: str) -> None:
-    """Compile the load and the floor."""
-    if shutil.which("gcc") is None:
-        raise SystemExit("gcc is missing; install it, for instance: apt-get install gcc libc6-dev")
-    for name in ("load", "worker", "floor"):
-        source = os.path.join(HERE, f"{name}.c")
-        subprocess.run(["gcc", "-O2", "-pthread", "-o", os.path.join(folder, name), source], check=True)
+def _peak_megabytes(pid: str) -> float:
+    """Return the peak of resident memory since exec; ru_maxrss would hold that of the parent before exec too."""
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) / 1024
 
 
 def run(sizes: list[int]) -> list[dict[str, object]]:
@@ -169,56 +203,103 @@ def run(sizes: list[int]) -> list[dict[str, object]]:
     results: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="safetytwin-bench-") as folder:
         build(folder)
-        commands = [(peer.name, peer.command(folder)) for peer in PEERS]
+        commands = [(peer, peer.command(folder)) for peer in PEERS]
         for size in sizes:
-            with load(folder, size, seconds=600):
-                for name, command in commands:
-                    if command is None:
-                        results.append({"load": size, "peer": name, "installed": False})
-                        continue
-                    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
-                    results.append({"load": size, "peer": name, "installed": True} | json.loads(output))
+            with load(folder, size, seconds=1200):
+                for peer, command in commands:
+                    result: dict[str, object] | None = None
+                    if command is not None:
+                        print(f"{size}: {peer.name}", file=sys.stderr)
+                        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+                        result = json.loads(output)
+                    results.append({"load": size, "peer": peer.name, "installed": result is not None} | (result or {}))
     return results
 
 
 def table(results: list[dict[str, object]]) -> str:
-    """Return the results as a table; a ratio is a peer's cost over ours at the same load."""
-    lines = []
-    for size in dict.fromkeys(result["load"] for result in results):
-        ours = next(result for result in results if result["load"] == size)
-        lines += [f"load of {size} processes, a tenth at work; CPU ms a look, pause {PAUSE:g} s"]
-        lines += [f"  {'':<24}{'first':>9}{'later':>9}{'median':>9}{'ratio':>8}{'first':>8}{'MB':>7}{'looks':>7}"]
-        for result in results:
-            if result["load"] != size:
-                continue
-            if not result["installed"]:
-                lines.append(f"  {result['peer']:<24}not installed")
-                continue
-            first, mean = float(str(result["first_ms"])), float(str(result["mean_ms"]))
-            lines.append(
-                f"  {result['peer']:<24}{first:>9.1f}{mean:>9.2f}{result['median_ms']:>9.2f}"
-                f"{mean / float(str(ours['mean_ms'])):>8.2f}{first / float(str(ours['first_ms'])):>8.2f}"
-                f"{result['rss_mb']:>7.1f}{result['looks']:>7}"
-            )
-    return "\n".join(lines)
+    """Return the results as a table in Markdown; a ratio is a peer's cost over ours at the same load."""
+    sizes = list(dict.fromkeys(result["load"] for result in results))
+    found = {(result["load"], result["peer"]): result for result in results}
+
+    def cells(values: Callable[[dict[str, object], dict[str, object]], list[str]], peer: Peer) -> str:
+        rows = []
+        for size in sizes:
+            result = found[size, peer.name]
+            rows += values(result, found[size, PEERS[0].name]) if result["installed"] else ["not installed", ""]
+        return " | ".join(rows)
+
+    def later(result: dict[str, object], ours: dict[str, object]) -> list[str]:
+        return [_short(result["mean_ms"]), _short(_number(result["mean_ms"]) / _number(ours["mean_ms"]))]
+
+    def first(result: dict[str, object], ours: dict[str, object]) -> list[str]:
+        known = result["first_ms"] is not None
+        ratio = _short(_number(result["first_ms"]) / _number(ours["first_ms"])) if known else "–"
+        return [_short(result["first_ms"]) if known else "–", ratio]
+
+    head = "".join(f" {size:,} | × |" for size in sizes)  # noqa: RUF001 - the sign of multiplication is meant
+    line = "---|" * (2 * len(sizes))
+    lines = [f"| a look, ms of CPU |{head} does not gather |", f"|---|{line}---|"]
+    lines += [f"| {peer.name} | {cells(later, peer)} | {_lacks(peer)} |" for peer in PEERS]
+    lines += ["", f"| first look, ms of CPU |{head}", f"|---|{line}"]
+    inside = [peer for peer in PEERS if peer.name not in PROGRAMS]
+    lines += [f"| {peer.name} | {cells(first, peer)} |" for peer in inside]
+    memory = "".join(f" {size:,} |" for size in sizes)
+    lines += ["", f"| peak memory, MB |{memory}", f"|---|{'---|' * len(sizes)}"]
+    for peer in PEERS:
+        peaks = [found[size, peer.name].get("rss_mb") for size in sizes]
+        lines.append(f"| {peer.name} | " + " | ".join("–" if peak is None else _short(peak) for peak in peaks) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: object) -> float:
+    return float(str(value))
+
+
+def _short(value: object) -> str:
+    number = _number(value)
+    return f"{number:.0f}" if number >= 99.5 else f"{number:.1f}" if number >= 9.95 else f"{number:.2f}"
+
+
+def _lacks(peer: Peer) -> str:
+    return peer.lacks or "–"
+
+
+def write_page(page: str, begin: str, end: str, text: str) -> None:
+    """Put text between two marks of a page; raises SystemExit where the page has not both."""
+    with open(page, encoding="utf-8") as file:
+        before, found, rest = file.read().partition(begin)
+    _, also, after = rest.partition(end)
+    if not (found and also):
+        raise SystemExit(f"{page} lacks the marks {begin.strip()} and {end.strip()}")
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(before + begin + "\n" + text + "\n" + end + after)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", default="200,1000,5000", help="sizes of the load (default: 200,1000,5000)")
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
+    parser.add_argument("--no-page", action="store_true", help="leave docs/look-cost.md as it is")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(arguments.measure)))
+        program = PROGRAMS.get(arguments.measure)
+        print(json.dumps(measure_program(program) if program else measure(arguments.measure)))
         return
     try:
         sizes = [int(size) for size in arguments.processes.split(",")]
     except ValueError:
         parser.error(f"--processes {arguments.processes!r}: write whole numbers with commas between, such as 200,1000")
+    run_in_own_namespaces()
     results = run(sizes)
-    print(json.dumps(results, indent=2) if arguments.json else table(results))
+    text = table(results)
+    print(json.dumps(results, indent=2) if arguments.json else text)
+    missing = [peer for peer in PEERS if any(r["peer"] == peer.name and not r["installed"] for r in results)]
+    for peer in missing:
+        print(f"{peer.name} is not installed; to have it measured: {peer.install}", file=sys.stderr)
+    if not arguments.no_page:
+        write_page(PAGE, BEGIN, END, text)
 
 
 if __name__ == "__main__":
