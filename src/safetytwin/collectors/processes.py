@@ -28,9 +28,7 @@ _HINT = (
     "run as root or give CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH to see every process, "
     "with its executable, folder, I/O and sockets"
 )
-_HINT_TO_ROOT = (
-    "the kernel guards them even from root: another user namespace or a security module"
-)
+_HINT_TO_ROOT = "the kernel guards them even from root: another user namespace or a security module"
 
 
 class ProcessesCollector:
