@@ -12,22 +12,30 @@ _MODELS = 2
 
 
 def workloads_table(ai: Ai) -> Table:
-    """Return the workloads as a table, those that serve first; findings stand below their workload."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=28)
-    table.add_row(*(Text(title, style="dim") for title in ("AI WORKLOAD", "MODEL", "MEMORY", "GPU", "WHERE, HOW SURE")))
+    """Return the workloads as a table, those that serve first; what deserves attention stands below."""
     ordered = sorted(ai.workloads, key=lambda one: (one.role != "server", not one.models, -(one.rss or 0), one.id))
-    for workload in ordered[:_SHOWN]:
-        table.add_row(*_row(workload))
+    shown = ordered[:_SHOWN]
+    on_gpu = any(workload.gpus for workload in shown)
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(width=20, no_wrap=True, overflow="ellipsis")
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(width=8, no_wrap=True, justify="right")
+    if on_gpu:
+        table.add_column(width=8, no_wrap=True, justify="right")
+    table.add_column(width=21, no_wrap=True, overflow="ellipsis")
+    titles = ["AI WORKLOAD", "MODEL", "MEMORY", *(["ON GPU"] if on_gpu else []), "WHERE, HOW SURE"]
+    table.add_row(*(Text(title, style="dim") for title in titles))
+    for workload in shown:
+        name, models, memory, gpu, about = _row(workload)
+        table.add_row(name, models, memory, *([gpu] if on_gpu else []), about)
+    whole = Table.grid(expand=True)
+    whole.add_row(table)
+    for workload in shown:
         for finding in workload.findings or ():
-            table.add_row("", Text(f"! {printable(finding)}", style="yellow"), "", "", "")
+            whole.add_row(Text(printable(f"! {workload.name or workload.id}: {finding}"), style="yellow"))
     if len(ordered) > _SHOWN:
-        table.add_row(Text(f"and {len(ordered) - _SHOWN} more", style="dim"), "", "", "", "")
-    return table
+        whole.add_row(Text(f"and {len(ordered) - _SHOWN} more", style="dim"))
+    return whole
 
 
 def _row(workload: Workload) -> tuple[Text, Text, str, str, Text]:

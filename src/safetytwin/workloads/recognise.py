@@ -27,11 +27,6 @@ from safetytwin.workloads.service_links import Tie, related_services
 from safetytwin.workloads.tracked_process import Seen
 
 _NOTHING = Judgement(None, None, -4.0, ())
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "9p", "glusterfs", "lustre", "afs", "fuse.sshfs", "fuse.rclone",
-     "fuse.glusterfs", "fuse.s3fs", "beegfs", "gpfs"}
-)  # fmt: skip
-
 Answers = Mapping[str, tuple[Sequence[Asked], str | None, bool | None]]
 """By workload: the models that it named, its version, and whether it asked for a key."""
 
@@ -281,11 +276,11 @@ class Recogniser:
 
 
 def _hazards(state: SystemState) -> tuple[str, ...]:
-    """Return the mountpoints of network file systems that did not answer in this look: no file there is opened."""
+    """Return where file systems of networks and of FUSE are mounted that did not answer: no file there is opened."""
     return tuple(
         disk.mountpoint
         for disk in state.hardware.disks or ()
-        if disk.fstype in _NETWORK_FILE_SYSTEMS and disk.status not in {None, "ok"}
+        if disk.kind in {"network", "fuse"} and disk.status not in {None, "ok"}
     )
 
 
