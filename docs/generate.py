@@ -6,6 +6,7 @@ from typing import Any
 
 from safetytwin.changes.kinds import page as events_page
 from safetytwin.models.schema import state_schema
+from safetytwin.workloads.catalogue_page import catalogue_page
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -89,7 +90,7 @@ def state_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"state.md": state_page, "events.md": events_page}
+PAGES = {"state.md": state_page, "events.md": events_page, "catalogue.md": catalogue_page}
 
 
 def main() -> None:
