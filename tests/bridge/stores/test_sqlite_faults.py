@@ -14,7 +14,13 @@ import pytest
 from parts.ingest_harness import EPOCH, digest
 from parts.simulated import Sender, fill
 from safetytwin.bridge.ingest import Ingest
-from safetytwin.bridge.stores.base import StateMissingError, StoreError, StoreFullError, StoreLockedError
+from safetytwin.bridge.stores.base import (
+    Retention,
+    StateMissingError,
+    StoreError,
+    StoreFullError,
+    StoreLockedError,
+)
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.bridge.stores.sqlite_schema import MIGRATIONS, connect, migrate
 
@@ -55,31 +61,6 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost_or_doubled(tmp_pa
     store.close()
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_flipped_bits_never_make_a_wrong_state(tmp_path, seed):
-    sender = Sender()
-    store = SqliteStore(tmp_path, reserve_bytes=0)
-    fill(Ingest(store), sender, 150)
-    store.close()
-    path = tmp_path / "history.sqlite3"
-    data = bytearray(path.read_bytes())
-    rng = random.Random(seed)
-    for _ in range(5):
-        data[rng.randrange(4096, len(data))] ^= 1 << rng.randrange(8)
-    path.write_bytes(data)
-    try:
-        store = SqliteStore(tmp_path, reserve_bytes=0)
-    except StoreError:
-        return
-    for at in sender.times.values():
-        try:
-            found = store.state_at("atlas", at)
-        except StoreError:
-            continue
-        assert found.state == sender.states[found.frame.seq]
-    store.close()
-
-
 def test_a_damaged_row_is_a_gap_until_the_next_whole_state(tmp_path):
     sender = Sender()
     store = SqliteStore(tmp_path, reserve_bytes=0)
@@ -100,35 +81,61 @@ def test_a_damaged_row_is_a_gap_until_the_next_whole_state(tmp_path):
     assert told == [*range(20), *range(30, 40)]
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
-def test_disk_full_refuses_loses_nothing_and_goes_on_when_there_is_room(tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
+@pytest.fixture
+def small(tmp_path):
+    """A file system of 3 MB with 1.2 MB of ballast on it."""
+    folder = tmp_path / "small"
+    folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(small)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr}")
-    try:
-        (small / "ballast").write_bytes(b"x" * 1_200_000)
-        store = SqliteStore(small, reserve_bytes=100_000)
-        ingest = Ingest(store)
-        sender = Sender(processes=60)
-        with pytest.raises(StoreFullError, match="full"):
-            fill(ingest, sender, 3000)
-        refused = max(sender.frames)
-        assert store.stats().full
-        assert ingest.hosts["atlas"].twin.canonical_bytes() == sender.states[refused - 1]
-        for seq in range(refused):
-            assert store.state_at("atlas", sender.times[seq]).state == sender.states[seq]
-        (small / "ballast").unlink()
-        ingest.accept("atlas", [sender.frames[refused]], sender.machine.now)
-        assert not store.stats().full
-        assert store.state_at("atlas", sender.machine.now).state == sender.states[refused]
-        store.close()
-    finally:
-        subprocess.run(["umount", "-l", str(small)], check=True)
+    (folder / "ballast").write_bytes(b"x" * 1_200_000)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_disk_full_refuses_loses_nothing_and_goes_on_when_there_is_room(small):
+    store = SqliteStore(small, reserve_bytes=100_000)
+    ingest = Ingest(store)
+    sender = Sender(processes=60)
+    with pytest.raises(StoreFullError, match="full"):
+        fill(ingest, sender, 3000)
+    refused = max(sender.frames)
+    assert store.stats().full
+    assert ingest.hosts["atlas"].twin.canonical_bytes() == sender.states[refused - 1]
+    for seq in range(refused):
+        assert store.state_at("atlas", sender.times[seq]).state == sender.states[seq]
+    (small / "ballast").unlink()
+    ingest.accept("atlas", [sender.frames[refused]], sender.machine.now)
+    assert not store.stats().full
+    assert store.state_at("atlas", sender.machine.now).state == sender.states[refused]
+    store.close()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
+def test_on_a_full_disk_retention_makes_room_within_the_reserve(small):
+    store = SqliteStore(small, reserve_bytes=700_000)
+    ingest = Ingest(store)
+    sender = Sender(processes=60)
+    with pytest.raises(StoreFullError):
+        fill(ingest, sender, 3000)
+    refused = max(sender.frames)
+    assert (small / "reserve").exists()
+    policy = Retention(full_days=0.02, sparse_days=0.02, days=0.02)
+    for _ in range(1000):
+        if not store.retain(policy, sender.machine.now):
+            break
+    ingest.accept("atlas", [sender.frames[refused]], sender.machine.now)
+    assert not store.stats().full
+    assert (small / "reserve").exists()
+    assert store.state_at("atlas", sender.machine.now).state == sender.states[refused]
+    fill(ingest, sender, 20)
+    store.close()
 
 
 def test_a_second_process_is_told_who_has_the_store(tmp_path):

@@ -31,6 +31,9 @@ class Damage:
         """How much there is of it."""
         return len(self._places)
 
+    def __contains__(self, place: object) -> bool:
+        return place in self._places
+
     def note(self, place: str) -> None:
         """Count something as damaged."""
         if place not in self._places and len(self._places) < _MOST_NAMED:

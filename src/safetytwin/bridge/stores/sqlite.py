@@ -70,25 +70,38 @@ class SqliteStore:
     def _open(self) -> None:
         """Open the database, a damaged one after it was salvaged."""
         with self._translated():
-            try:
-                self._writer = connect(self._path, writes=True, damage=self._damage)
-                try:
-                    migrate(self._writer)
-                    damaged = damage_of(self._writer, self._path)
-                except BaseException:
-                    self._writer.close()
-                    raise
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                damaged = str(error)
+            damaged = self._connected()
             if damaged is not None:
-                self._writer.close()
                 salvaged(self._path, damaged, self._damage)
-                self._writer = connect(self._path, writes=True, damage=self._damage)
+                damaged = self._connected()
+                if damaged is not None:
+                    raise StoreError(
+                        f"The store in {self._path.parent} is damaged as often as it is written: {damaged}."
+                    )
             self._numbers: dict[str, int] = dict(self._writer.execute("SELECT host_id, num FROM host"))
             self._rows: dict[int, int] = dict(self._writer.execute("SELECT host, count(*) FROM frame GROUP BY host"))
             self._readers = [connect(self._path, damage=self._damage) for _ in range(_READERS)]
+
+    def _connected(self) -> str | None:
+        """Connect the writer; where the database is damaged, return what is."""
+        writer = None
+        try:
+            writer = connect(self._path, writes=True, damage=self._damage)
+            migrate(writer)
+            damaged = damage_of(writer, self._path)
+            if damaged is None:
+                self._writer, writer = writer, None
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            return str(error)
+        except (StoreDamagedError, UnicodeDecodeError) as error:  # of an error that quotes a damaged name
+            return str(error)
+        else:
+            return damaged
+        finally:
+            if writer is not None:
+                writer.close()
 
     def _mend(self) -> None:
         """Open the database again, for something in it is damaged; nobody reads meanwhile."""

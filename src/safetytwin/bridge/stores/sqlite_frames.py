@@ -43,6 +43,8 @@ class Segment:
     anchor: int | None
     spacing: int
     gaps: str
+    breaks: int
+    """1 where there may be a gap before it or within it."""
     sum: int
 
     @property
@@ -52,7 +54,8 @@ class Segment:
 
 
 SEGMENT = (
-    "id, host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, spacing, gaps, segment.sum"
+    "id, host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, spacing, gaps, breaks, "
+    "segment.sum"
 )
 
 
@@ -195,6 +198,7 @@ def write_segment(
     ]
     place = segment_place(host, first.order, first.seq, last_seq, first.at)
     blob = sealed(packed, place, level=_LEVEL, like=None if anchor is None else anchor[1])
+    inner = gaps_between([one.at for one in frames])
     values = (
         host,
         first.order,
@@ -206,13 +210,24 @@ def write_segment(
         len(frames),
         None if anchor is None else anchor[0],
         spacing,
-        msgspec.json.encode(gaps_between([one.at for one in frames])).decode(),
+        msgspec.json.encode(inner).decode(),
+        int(bool(inner) or not _follows_at_once(connection, host, first)),
     )
     connection.execute(
         "INSERT INTO segment (host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, "
-        "spacing, gaps, sum, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "spacing, gaps, breaks, sum, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, row_sum(*values), blob),
     )
+
+
+def _follows_at_once(connection: StoreConnection, host: int, first: StoredFrame) -> bool:
+    """Say whether the segment that ends with the frame before one is there, and ends not long before it."""
+    row = connection.execute(
+        "SELECT last_seq, last_at FROM segment WHERE host = ? AND ord = ? AND first_seq < ? "
+        "ORDER BY first_seq DESC LIMIT 1",
+        (host, first.order, first.seq),
+    ).fetchone()
+    return row is not None and row[0] == first.seq - 1 and first.at - row[1] <= SILENCE
 
 
 def gaps_between(moments: Sequence[float]) -> list[tuple[float, float]]:

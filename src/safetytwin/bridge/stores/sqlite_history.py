@@ -55,11 +55,22 @@ class History:
         if behind is not None and behind.at <= moment:
             self._connection.damage.note(f"the index of {self._host_id} by time, at {frame.at!r}")
             raise StateMissingError("The history's index is damaged here.")
+        if behind is not None:
+            self._see_that_it_is_sound(behind)
         expected = last_seq + 1 if behind is not None and behind.order == frame.order else 0
         if (behind is not None and behind.seq != expected) or self._one(
             "SELECT 1 FROM lost WHERE host = ? AND after_at = ?", frame.at
         ):
             raise StateMissingError("The frames after the state before this moment are missing.")
+
+    def _see_that_it_is_sound(self, place: Place) -> None:
+        """Raise StateMissingError where what stands at a place is not what was written there."""
+        here = "AND ord = ? AND seq = ?"
+        row = next(rows(self._connection, self._host_id, self._host, here, place.order, place.seq), False)
+        if row is None:
+            raise StateMissingError("The frame after the state before this moment is damaged.")
+        if row is False:
+            self._segment("ord = ? AND first_seq = ?", place.order, place.seq)
 
     def state_of(self, order: int, seq: int) -> PastState:
         """Return the state that a frame made; raises StateMissingError."""

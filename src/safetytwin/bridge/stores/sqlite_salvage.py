@@ -13,7 +13,7 @@ import msgspec
 from safetytwin.bridge.stores.base import SALVAGED
 from safetytwin.bridge.stores.blobs import Damage, DamagedBlobError, is_sound, opened, row_sum
 from safetytwin.bridge.stores.sqlite_frames import frame_place, segment_place
-from safetytwin.bridge.stores.sqlite_schema import MIGRATIONS, StoreConnection, connect, migrate
+from safetytwin.bridge.stores.sqlite_schema import StoreConnection, connect, migrate, newest_schema, schema_of
 from safetytwin.bridge.stores.sqlite_series import series_place
 
 _LOG = logging.getLogger(__name__)
@@ -21,6 +21,7 @@ _LOOKED_THROUGH = 128 << 20
 """Bytes of a database that is looked through as a whole when it is opened; of a larger one its newest part is."""
 _NEWEST_PART = ("host", "epoch", "frame", "refusal", "lost")
 _PAGE = 4096
+_RESCUED = "history.rescued.sqlite3"
 _FARTHEST = 1 << 40
 _AT_ONCE = 500
 
@@ -33,6 +34,8 @@ def damage_of(connection: StoreConnection, path: Path) -> str | None:
     if path.stat().st_size > _LOOKED_THROUGH:
         checks = [f"PRAGMA integrity_check({table})" for table in _NEWEST_PART]
     try:
+        if schema_of(connection) != newest_schema():
+            return "the schema is not what was written"
         for check in checks:
             said = connection.execute(check).fetchone()[0]
             if said != "ok":
@@ -40,9 +43,22 @@ def damage_of(connection: StoreConnection, path: Path) -> str | None:
         for number, host_id, checksum in connection.execute("SELECT num, host_id, sum FROM host"):
             if row_sum(number, host_id) != checksum:
                 return f"the name of machine {number}"
+        if len(checks) == 1:
+            _look_through(connection)
     except sqlite3.DatabaseError as error:
         return str(error)
     return None
+
+
+def _look_through(connection: StoreConnection) -> None:
+    """Count the frames and segments that are damaged, so that they are shown as gaps."""
+    columns = "id, host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor, spacing, gaps"
+    for row in connection.execute(f"SELECT {columns}, blob, breaks, segment.sum FROM segment"):  # noqa: S608 - the names above
+        if not _is_sound_segment(row):
+            connection.damage.note(segment_place(*row[1:6]))
+    for row in connection.execute("SELECT host, ord, seq, at, revision, keyframe, blob FROM frame"):
+        if not _is_sound_frame(row):
+            connection.damage.note(frame_place(*row[:5]))
 
 
 def salvaged(path: Path, why: str, damage: Damage) -> None:
@@ -100,6 +116,8 @@ def _copied(path: Path, target: StoreConnection, damage: Damage) -> dict[str, in
         kept = {table: _copy_table(source, target, table, is_right, damage) for table, is_right in tables.items()}
     finally:
         source.close()
+        for copy in _files(path.with_name(_RESCUED)):
+            copy.unlink(missing_ok=True)
     _name_the_nameless(target)
     target.execute(
         "INSERT OR IGNORE INTO lost (host, after_at) SELECT host, max(at) FROM "
@@ -110,8 +128,8 @@ def _copied(path: Path, target: StoreConnection, damage: Damage) -> dict[str, in
 
 def _readable(path: Path, like: StoreConnection) -> StoreConnection | None:
     """Open a damaged database; where its first page is of no use, a copy of it with that of a new one."""
-    columns = like.execute("SELECT count(*) FROM pragma_table_info('segment')").fetchone()
-    copy = path.with_name("history.rescued.sqlite3")
+    expected = schema_of(like)
+    copy = path.with_name(_RESCUED)
     for attempt in (path, copy):
         connection = None
         try:
@@ -119,11 +137,9 @@ def _readable(path: Path, like: StoreConnection) -> StoreConnection | None:
                 _transplant(path, copy)
             connection = connect(attempt)
             connection.execute("PRAGMA cell_size_check = OFF")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            found = connection.execute("SELECT count(*) FROM pragma_table_info('segment')").fetchone()
-            if version == len(MIGRATIONS) and found == columns:
+            if schema_of(connection) == expected:
                 return connection
-        except (sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             _LOG.error("%s can't be read: %s", attempt.name, error)
         if connection is not None:
             connection.close()
@@ -140,8 +156,11 @@ def _transplant(path: Path, copy: Path) -> None:
     empty.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     empty.close()
     shutil.copyfile(path, copy)
+    first = bytearray(fresh.read_bytes()[:_PAGE])
+    # The database's size in pages (fileformat2, section 1.3.8).
+    first[28:32] = (copy.stat().st_size // _PAGE).to_bytes(4, "big")
     with copy.open("r+b") as file:
-        file.write(fresh.read_bytes()[:_PAGE])
+        file.write(first)
     for one in _files(fresh):
         one.unlink(missing_ok=True)
 
@@ -194,10 +213,8 @@ def _is_sound_frame(row: Row) -> bool:
 
 
 def _is_sound_segment(row: Row) -> bool:
-    _, host, order, first_seq, last_seq, first_at = row[:6]
-    blob, checksum = row[-2:]
-    place = segment_place(host, order, first_seq, last_seq, first_at)
-    return row_sum(*row[1:-2]) == checksum and is_sound(blob, place)
+    blob, breaks, checksum = row[-3:]
+    return row_sum(*row[1:-3], breaks) == checksum and is_sound(blob, segment_place(*row[1:6]))
 
 
 def _is_sound_block(row: Row) -> bool:

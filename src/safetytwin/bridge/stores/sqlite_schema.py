@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetytwin.bridge.stores.base import StoreError
+from safetytwin.bridge.stores.base import StoreDamagedError, StoreError
 from safetytwin.bridge.stores.blobs import Damage, row_sum
 
 _FIRST = """
@@ -47,9 +47,11 @@ ALTER TABLE host ADD COLUMN sum INTEGER;
 UPDATE host SET sum = row_sum(num, host_id);
 ALTER TABLE epoch ADD COLUMN sum INTEGER;
 UPDATE epoch SET sum = row_sum(host, ord, epoch, clock_offset);
+ALTER TABLE segment ADD COLUMN breaks INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE segment ADD COLUMN sum INTEGER;
 UPDATE segment SET sum = row_sum(host, ord, first_seq, last_seq, first_at, last_at, last_revision, frames, anchor,
-  spacing, gaps);
+  spacing, gaps, breaks);
+CREATE INDEX segment_break ON segment (host, first_at) WHERE breaks;
 DROP INDEX segment_at;
 CREATE INDEX segment_at ON segment (host, first_at, last_at, frames, gaps, ord, first_seq, last_seq);
 ALTER TABLE event ADD COLUMN sum INTEGER;
@@ -82,7 +84,16 @@ def connect(path: Path, *, writes: bool = False, damage: Damage | None = None) -
     connection = sqlite3.connect(
         path, timeout=10, isolation_level=None, check_same_thread=False, factory=StoreConnection
     )
+    try:
+        _set_up(connection, writes=writes)
+    except BaseException:
+        connection.close()
+        raise
     connection.damage = Damage() if damage is None else damage
+    return connection
+
+
+def _set_up(connection: StoreConnection, *, writes: bool) -> None:
     # What is no UTF-8 any more is damaged: its checksum says so.
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     connection.create_function("row_sum", -1, row_sum, deterministic=True)
@@ -96,12 +107,17 @@ def connect(path: Path, *, writes: bool = False, damage: Damage | None = None) -
         connection.execute("PRAGMA journal_size_limit = 16777216")
     else:
         connection.execute("PRAGMA query_only = ON")
-    return connection
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring the database to the newest format, each step whole or not at all; raises StoreError of a newer one."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    """Bring the database to the newest format, each step whole or not at all.
+
+    Raises StoreDamagedError of one whose format is not certain, StoreError of a newer one.
+    """
+    version, stamp = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if stamp != _stamp(version) or (version == 0 and tables):
+        raise StoreDamagedError(f"the format of the database is not certain: {version}, {stamp:#x}")
     if version > len(migrations):
         raise StoreError(
             f"The store has format {version}, this version of SafetyTwin knows {len(migrations)}: "
@@ -110,8 +126,35 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIO
     for number, script in enumerate(migrations[version:], version + 1):
         # sqlite3 knows no parameters in a PRAGMA; number is counted here.
         try:
-            connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; "
+                f"PRAGMA application_id = {_stamp(number)}; COMMIT;"
+            )
         except sqlite3.Error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+
+def schema_of(connection: StoreConnection) -> list[tuple[str, ...]]:
+    """Return the schema as SQLite keeps it."""
+    found: list[tuple[str, ...]] = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    ).fetchall()
+    return found
+
+
+def newest_schema() -> list[tuple[str, ...]]:
+    """Return the schema of the newest format."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=StoreConnection)
+    try:
+        connection.create_function("row_sum", -1, row_sum, deterministic=True)
+        migrate(connection)
+        return schema_of(connection)
+    finally:
+        connection.close()
+
+
+def _stamp(version: int) -> int:
+    """Return the application id that goes with a format: the number again, so that neither is believed alone."""
+    return 0 if version < 2 else 0x53540000 + version % 0x10000
