@@ -124,3 +124,19 @@ def _plain(value):
             else {k: _plain(v) for k, v in value.items()}
         )
     return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+@needs_ansible
+@pytest.mark.root
+def test_what_ansible_would_write_is_what_the_machine_has(tmp_path):
+    machine = hostile_machine()
+    written(machine, tmp_path)
+    shown = run(
+        *("ansible-playbook", "-i", "inventory.yml", "playbook.yml", "--check", "--diff", "--connection", "local"),
+        *("--extra-vars", "ansible_become=false", "--tags", "accounts,sysctl"),
+        directory=tmp_path,
+    )
+    assert "\n+vm.swappiness = 1\n" in shown
+    assert "(item=docker)" in shown
+    assert "(item=ada)" in shown
+    assert "failed=0" in shown

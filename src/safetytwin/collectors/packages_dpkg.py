@@ -1,7 +1,6 @@
 """Packages of dpkg, from its status file (dpkg(1), FILES; deb-control(5); dpkg-query(1) for binary:Package)."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -9,8 +8,6 @@ from safetytwin.collectors.host_root import HostRoot, read_bytes, text_of
 from safetytwin.collectors.package_database import LARGEST_DATABASE, PackageDatabase, unless_same
 from safetytwin.models.software import Package
 
-_FIELD = re.compile(rb"^(Package|Status|Architecture|Version|Source|Multi-Arch):[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE)
-_STANZA_END = re.compile(rb"\n(?:[ \t]*\n)+")
 _GONE = frozenset({"not-installed", "config-files"})
 
 
@@ -42,24 +39,34 @@ def parse_status(data: bytes, native: str | None = None) -> Iterator[Package]:
 
     native is the machine's own architecture; a package of another carries it in its id, as dpkg prints it.
     """
-    for stanza in _STANZA_END.split(data):
-        fields = {name: text_of(value) for name, value in _FIELD.findall(stanza)}
-        name = fields.get(b"Package")
-        words = fields.get(b"Status", "").split()
-        if not name or len(words) != 3 or words[2] in _GONE:
+    for stanza in data.split(b"\n\n"):
+        name = _field(stanza, b"Package")
+        words = (_field(stanza, b"Status") or "").split()
+        if name is None or len(words) != 3 or words[2] in _GONE:
             continue
         want, _, status = words
-        architecture = fields.get(b"Architecture") or None
+        architecture = _field(stanza, b"Architecture")
         foreign = native is not None and architecture not in {native, "all", None}
-        qualified = architecture is not None and (fields.get(b"Multi-Arch") == "same" or foreign)
-        source = fields.get(b"Source", "").partition(" ")[0]
+        qualified = architecture is not None and (_field(stanza, b"Multi-Arch") == "same" or foreign)
+        source = (_field(stanza, b"Source") or "").partition(" ")[0]
         yield Package(
             manager="dpkg",
             id=f"{name}:{architecture}" if qualified else name,
             name=name,
-            version=fields.get(b"Version") or None,
+            version=_field(stanza, b"Version"),
             architecture=None if architecture is None else sys.intern(architecture),
             source=unless_same(source, name),
             status=None if status == "installed" else sys.intern(status),
             held=True if want == "hold" else None,
         )
+
+
+def _field(stanza: bytes, name: bytes) -> str | None:
+    """Return a field's text, or None where it is missing or empty; dpkg writes each name as it is here."""
+    mark = name + b":"
+    start = 0 if stanza.startswith(mark) else stanza.find(b"\n" + mark) + 1
+    if start == 0 and not stanza.startswith(mark):
+        return None
+    end = stanza.find(b"\n", start)
+    value = stanza[start + len(mark) : end if end >= 0 else None].strip()
+    return text_of(value) if value else None
