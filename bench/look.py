@@ -27,7 +27,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSE = 1.0
 WARM_UP = 2
 MOST_LOOKS = 18
-LONGEST = 20.0
+LONGEST = 12.0
 """Seconds for the looks of one peer at one size; at least FEWEST_LOOKS are made."""
 FEWEST_LOOKS = 5
 PAGE = os.path.join(os.path.dirname(HERE), "docs", "look-cost.md")
@@ -176,7 +176,7 @@ def measure_program(program: Program) -> dict[str, object] | None:
         pid = running.process.pid
         try:
             time.sleep(3)
-            rounds = max(FEWEST_LOOKS, int(LONGEST / PAUSE / 2))
+            rounds = max(FEWEST_LOOKS, int(LONGEST / PAUSE))
             before = sum(map(cpu_seconds, tree(pid)))
             for _ in range(rounds):
                 if running.ask is not None:

@@ -55,7 +55,7 @@ class Outbox:
         self._full_needed = True
         self._failures = 0
         self._not_before = 0.0
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._compressor = zstandard.ZstdCompressor(level=6)
         self.refused = 0
         """Frames that the bridge would not take, since the start."""
         self.bytes_sent = 0

@@ -157,7 +157,7 @@ class Facts:
         self._read_at = now
         if elapsed > 0 and used >= 0:
             percent = 100 * used / self._machine.clock_ticks / elapsed
-            self.cpu_percent = round(min(percent, self._machine.most_cpu_percent), 2)
+            self.cpu_percent = round(min(percent, self._machine.most_cpu_percent), 1)
         else:
             self.cpu_percent = None
 

@@ -74,7 +74,7 @@ class Process(Record, frozen=True):
     create_time: A[str | None, state_field("Start, RFC 3339 UTC.", otel="process.creation.time")] = None
     nice: A[int | None, state_field("Nice value, -20 to 19.")] = None
     kernel_thread: A[bool | None, state_field("True for kernel threads.")] = None
-    cpu_percent: A[Number | None, gauge_field("CPU between two looks, of one core: 250 is two and a half cores; null at first sight.", unit="%", otel="process.cpu.utilization")] = None
+    cpu_percent: A[Number | None, gauge_field("CPU between two looks, of one core, to a tenth: 250 is two and a half cores; null at first sight.", unit="%", otel="process.cpu.utilization")] = None
     cpu_seconds: A[Number | None, gauge_field("CPU used since the start, user and system.", unit="s", otel="process.cpu.time")] = None
     memory_percent: A[Number | None, gauge_field("Resident set of the machine's memory.", unit="%", otel="process.memory.utilization")] = None
     memory_info: A[MemoryInfo | None, gauge_field("Memory.")] = None
