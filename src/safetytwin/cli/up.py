@@ -76,10 +76,10 @@ def run(options: argparse.Namespace) -> int:
 
                         open_browser(url)
                     while not (interrupts.stopping or interrupts.reload):  # SIGHUP: the terminal has gone
-                        interrupts.wait(_CHECK_SECONDS)
                         agent.check()
                         if not bridge.running:
                             raise UserError("the bridge has ended; what it said is above")
+                        interrupts.wait(_CHECK_SECONDS)
             except server.BridgeError as error:
                 raise UserError(str(error)) from error
     finally:
