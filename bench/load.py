@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 _STAGE = "BENCH_STAGE"
+_BYTECODE = os.path.join(os.path.dirname(HERE), ".cache", "bytecode")
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -24,6 +25,9 @@ def run_in_own_namespaces(unseen: Callable[[], AbstractContextManager[Mapping[st
     stage = os.environ.get(_STAGE)
     if stage == "processes":
         return
+    # What is installed is compiled once, not at every start; some environments switch that off.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = _BYTECODE
     if stage == "network":
         _bring_up_loopback()
         with unseen() as variables:

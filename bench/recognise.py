@@ -6,13 +6,16 @@ The baseline is what public detectors do: substrings of executable, command line
 import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
+import time
 from collections import Counter
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "tests"))
 
+LOOKS, PAUSE = 15, 0.7
 NAIVE_WORDS = (
     "llama gpt bert torch tensorflow transformers ollama vllm openai claude whisper mistral diffusion langchain triton"
 ).split()
@@ -63,12 +66,40 @@ def measure() -> dict:
     }
 
 
+def cost() -> dict:
+    """Look at this machine again and again; CPU in milliseconds, median of the looks after the first three."""
+    from safetytwin.agent.config import AgentConfig  # noqa: PLC0415 - only what is measured is imported
+    from safetytwin.agent.observer import make_looker, make_recogniser  # noqa: PLC0415
+
+    looker, recognise = make_looker(AgentConfig(), "bench"), make_recogniser(AgentConfig())
+    assert recognise is not None
+    looks, added, processes = [], [], 0
+    for _ in range(LOOKS):
+        began = time.process_time()
+        state = looker.look()
+        looked = time.process_time()
+        recognise(state)
+        looks.append(1000 * (looked - began))
+        added.append(1000 * (time.process_time() - looked))
+        processes = len(state.processes)
+        time.sleep(PAUSE)
+    looker.close()
+    return {
+        "processes": processes,
+        "first_look_ms": looks[0],
+        "first_added_ms": added[0],
+        "look_ms": statistics.median(looks[3:]),
+        "added_ms": statistics.median(added[3:]),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print the measurements as JSON")
     arguments = parser.parse_args()
     found = measure()
+    found["cost"] = cost()
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
@@ -77,6 +108,12 @@ def main() -> None:
     for name, one in found["rates"].items():
         shown = [f"{value:.3f}" if value is not None else "-" for value in (one["precision"], one["recall"])]
         print(f"  {name:<18}{found['counts'].get(name, found['cases']):>6}{shown[0]:>11}{shown[1]:>8}")
+    spent = found["cost"]
+    share = 100 * spent["added_ms"] / spent["look_ms"]
+    print(
+        f"  this machine, {spent['processes']} processes: a look {spent['look_ms']:.2f} ms of CPU, recognition", end=" "
+    )
+    print(f"{spent['added_ms']:.2f} ms more ({share:.0f} %); at first {spent['first_added_ms']:.0f} ms")
     for one in found["wrong"]:
         print(f"  wrong: {one['case']}: {one['given']} for {one['wanted']}")
 
