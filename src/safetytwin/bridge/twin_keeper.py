@@ -67,6 +67,8 @@ _RETAIN_EVERY = 60.0
 class _Waiting:
     request: Request
     answer: asyncio.Future[Accepted]
+    since: float
+    """Of the monotonic clock, in seconds."""
 
 
 class TwinKeeper:
@@ -193,6 +195,8 @@ class TwinKeeper:
         by_status: dict[Labels, float] = {(("status", status),): count for status, count in statuses.items()}
         page.gauge("safetytwin_bridge_hosts", "Machines, by status.", by_status)
         page.gauge("safetytwin_bridge_queue", "Requests that wait for the writer.", len(self._queue))
+        lag = max((time.monotonic() - waiting.since for waiting in list(self._queue)), default=0.0)
+        page.gauge("safetytwin_bridge_lag_seconds", "How long the oldest request has waited for the writer.", lag)
         stats = self._store.stats()
         page.gauge("safetytwin_bridge_store_bytes", "Bytes of the store on disk.", stats.bytes)
         page.gauge("safetytwin_bridge_store_frames", "Frames kept.", stats.frames)
@@ -230,7 +234,7 @@ class TwinKeeper:
         if len(self._queue) >= _WAITING:
             raise too_busy("More frames wait to be written than can be soon.", 5)
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(request, answer))
+        self._queue.append(_Waiting(request, answer, time.monotonic()))
         if self._draining is None or self._draining.done():
             self._draining = asyncio.create_task(self._drain())
         return await answer
