@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import shutil
 import subprocess
 import time
@@ -115,7 +116,8 @@ def test_no_crash_loses_what_was_acknowledged_or_doubles_anything(tmp_path) -> N
                 parts.agent = parts.start_agent()
         until(lambda: answers(parts.url), "the bridge answers")
         # A start without what it remembers of the bridge's absence: it need not wait long before it asks again.
-        assert parts.agent.stop() == 0
+        # It may just have been started, and not listen for signals yet.
+        assert parts.agent.stop() in {0, -signal.SIGTERM}
         parts.agent = parts.start_agent()
         until(lambda: _state(parts.url, host_id)["agent"].get("frames_spooled") == 0, "nothing waits any more")
         assert parts.agent.stop() == 0

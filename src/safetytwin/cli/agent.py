@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give this installation a new host id (after its disk was cloned), and stop",
     )
+    output.add_argument(
+        "--report",
+        action="store_true",
+        help="report to the bridge that the configuration names; --bridge URL implies it",
+    )
     add_config_arguments(parser)
 
 
@@ -47,10 +52,12 @@ def run(options: argparse.Namespace) -> int:
     """Look as the options say."""
     if options.pretty and (options.output is None or options.interval is not None):
         raise UsageError("--pretty goes with --output FILE alone: a stream has one line a look")
-    if options.output is not None and options.bridge is not None:
-        raise UsageError("--output and --bridge don't go together: a reporting agent writes no file")
+    # A bridge in the configuration file is the service's: whoever looks by hand must not become a second agent.
+    reports = options.report or options.bridge is not None
+    if options.output is not None and reports:
+        raise UsageError("--output goes neither with --bridge nor with --report: a reporting agent writes no file")
     config = configured(options).config
-    if options.reset_identity or (config.bridge is not None and options.output is None):
+    if options.reset_identity or reports:
         from safetytwin.cli import agent_loop
 
         return agent_loop.reset(config) if options.reset_identity else agent_loop.report(config, options)

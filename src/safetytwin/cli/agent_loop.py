@@ -1,6 +1,7 @@
 """safetytwin agent --bridge: report to a bridge until stopped."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -13,6 +14,7 @@ from safetytwin.agent.interrupts import Interrupts
 from safetytwin.agent.loop import Loop
 from safetytwin.agent.observer import make_observer
 from safetytwin.agent.outbox import IdentityConflictError, Outbox
+from safetytwin.agent.run_lock import AlreadyReportingError, run_lock
 from safetytwin.agent.schedule import Schedule
 from safetytwin.agent.spool import Spool
 from safetytwin.cli.agent_options import configured
@@ -36,14 +38,22 @@ def reset(config: AgentConfig) -> int:
 
 def report(config: AgentConfig, options: argparse.Namespace) -> int:
     """Report to the configured bridge until SIGINT or SIGTERM; SIGHUP rereads the configuration."""
+    with contextlib.ExitStack() as stack:
+        return _report(config, options, stack)
+
+
+def _report(config: AgentConfig, options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    if config.bridge is None:
+        raise UserError("no bridge is configured: name one with --bridge URL, or as bridge in the configuration file")
     directory = config.state_directory or identities.state_directory()
     try:
         host_id = identities.host_id(directory, keep=True)
+        stack.enter_context(run_lock(directory))
         client = make_client(config, host_id)
         spool = Spool(os.path.join(directory, "spool"), config.spool_max_bytes)
         loop = make_loop(config, host_id, client, spool)
-    except (ValueError, identities.IdentityError, BridgeUrlError) as error:
+    except (ValueError, identities.IdentityError, BridgeUrlError, AlreadyReportingError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(

@@ -12,6 +12,7 @@ from safetytwin.models.timestamps import timestamp
 from safetytwin.vm.scaling import Host
 from safetytwin.vm.shape import ISOLATED, shape
 from safetytwin.vm.shape_records import Shape
+from safetytwin.vm.twin_records import TwinRecord
 
 
 def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +22,7 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--state", metavar="FILE", help="a state in a file in place of HOST; -: standard input")
     parser.add_argument("--at", metavar="TIME", type=moment, help=f"the moment to be the twin of: {ACCEPTED}")
-    parser.add_argument(
-        "--network", metavar="NAME", default=ISOLATED, help="libvirt network of its interfaces; default: one to nowhere"
-    )
+    parser.add_argument("--network", metavar="NAME", help="libvirt network of its interfaces; default: one to nowhere")
     parser.add_argument(
         "--pass-gpu",
         metavar="ADDRESS",
@@ -47,11 +46,15 @@ def wanted_state(options: argparse.Namespace) -> SystemState:
     return api.get_as(SystemState, f"/api/v1/hosts/{find_host(api, options.host).host_id}", {"at": at})
 
 
-def wanted_shape(options: argparse.Namespace) -> Shape:
-    """Return the shape of the machine on this host; raises UsageError, UserError."""
-    state = wanted_state(options)
+def wanted_shape(options: argparse.Namespace, state: SystemState, record: TwinRecord | None = None) -> Shape:
+    """Return the shape of a machine on this host; what is not chosen now is as it was chosen for its twin.
+
+    Raises UserError.
+    """
+    network = options.network or (ISOLATED if record is None else record.network)
+    pass_gpus = options.pass_gpu or ([] if record is None else record.pass_gpus)
     at = None if options.at is None else timestamp(options.at)
     try:
-        return shape(state, at=at, host=Host.here(), network=options.network, pass_gpus=options.pass_gpu)
+        return shape(state, at=at, host=Host.here(), network=network, pass_gpus=pass_gpus)
     except ValueError as error:
         raise UserError(str(error)) from error

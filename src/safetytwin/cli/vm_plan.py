@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 
 from safetytwin.cli.errors import UserError
-from safetytwin.cli.vm_machine import add_machine_arguments, wanted_shape
+from safetytwin.cli.vm_machine import add_machine_arguments, wanted_shape, wanted_state
+from safetytwin.cli.vm_place import add_place_arguments, files_of, twins_of
 from safetytwin.models.fields import Record
 from safetytwin.models.printable import printable
 from safetytwin.models.quantities import size
 from safetytwin.vm.domain import domain_xml
 from safetytwin.vm.domain_reading import DomainError
+from safetytwin.vm.driver import DriverError
 from safetytwin.vm.plan import Line, left_out, plan
 from safetytwin.vm.shape_records import Shape
+from safetytwin.vm.twin_records import TwinRecord
 
 
 class Planned(Record, frozen=True):
@@ -31,7 +34,8 @@ def add_commands(commands: Any) -> None:
     text = "what would be created or changed: live, at next boot, or not at all"
     planning = commands.add_parser("plan", help=text, description=text.capitalize() + ".", allow_abbrev=False)
     add_machine_arguments(planning)
-    planning.add_argument("--domain", metavar="FILE", help="XML of the domain to change (virsh dumpxml)")
+    planning.add_argument("--domain", metavar="FILE", help="XML of the domain to change, in place of the twin's")
+    add_place_arguments(planning)
     planning.add_argument("--json", action="store_true", help="print the shape and the plan as JSON")
     planning.set_defaults(do=_plan)
     text = "the libvirt domain that the twin would be"
@@ -41,12 +45,14 @@ def add_commands(commands: Any) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    wanted = wanted_shape(options)
-    domain = None if options.domain is None else _content(options.domain)
+    state = wanted_state(options)
+    record = _record(options, state.host_id)
+    wanted = wanted_shape(options, state, record)
+    domain = _present(options, wanted.name, record)
     try:
         planned = Planned(wanted, plan(wanted, domain), left_out(wanted.deviations))
     except DomainError as error:
-        raise UserError(f"{options.domain}: {error}") from error
+        raise UserError(f"{options.domain or wanted.name}: {error}") from error
     if options.json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(planned), indent=2).decode() + "\n")
     else:
@@ -55,8 +61,29 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _xml(options: argparse.Namespace) -> int:
-    sys.stdout.write(domain_xml(wanted_shape(options)))
+    sys.stdout.write(domain_xml(wanted_shape(options, wanted_state(options))))
     return 0
+
+
+def _record(options: argparse.Namespace, host_id: str) -> TwinRecord | None:
+    try:
+        return files_of(options).load(host_id)
+    except DriverError as error:
+        sys.stderr.write(f"The twin here can't be looked at, so this is a new one's plan: {error}\n")
+        return None
+
+
+def _present(options: argparse.Namespace, name: str, record: TwinRecord | None) -> str | None:
+    """Return the domain's XML; None where there is no twin here, or it can't be asked, which is said."""
+    if options.domain is not None:
+        return _content(options.domain)
+    if record is None:
+        return None
+    try:
+        return twins_of(options).driver.current_xml(name)
+    except DriverError as error:
+        sys.stderr.write(f"The twin here can't be asked, so this is a new one's plan: {error}\n")
+        return None
 
 
 def _content(path: str) -> str:

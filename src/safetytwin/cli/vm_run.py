@@ -13,15 +13,13 @@ from safetytwin.cli.bridge_api import BridgeApi, add_bridge_arguments
 from safetytwin.cli.errors import UserError
 from safetytwin.cli.human_times import TimeError, local_time, parse_time
 from safetytwin.cli.known_hosts import find_host
-from safetytwin.cli.vm_machine import add_machine_arguments, wanted_shape
+from safetytwin.cli.vm_machine import add_machine_arguments, wanted_shape, wanted_state
+from safetytwin.cli.vm_place import add_place_arguments, twins_of
 from safetytwin.cli.vm_plan import line_text
 from safetytwin.models.printable import printable
 from safetytwin.models.quantities import size
 from safetytwin.models.timestamps import seconds_of
-from safetytwin.vm.domain import Place
 from safetytwin.vm.driver import DriverError
-from safetytwin.vm.libvirt_driver import SYSTEM, LibvirtDriver
-from safetytwin.vm.twin_records import TwinFiles
 from safetytwin.vm.twins import Twins
 
 Act = Callable[[Twins, str, argparse.Namespace], int]
@@ -36,7 +34,7 @@ def add_commands(commands: Any) -> None:
         "--image", metavar="FILE", required=True, help="a cloud image, or a copy of the machine's disk; it is only read"
     )
     creating.add_argument("--key", metavar="FILE", help="a public SSH key that may sign in as the user twin")
-    _add_place(creating)
+    add_place_arguments(creating)
     creating.set_defaults(do=_create)
     for name, act, text in (
         ("list", _list, "list the twins of this host"),
@@ -71,34 +69,14 @@ def add_commands(commands: Any) -> None:
             parser.add_argument("--name", metavar="N", help="keep it for ever, under this name")
         if name == "rollback":
             parser.add_argument("to", metavar="NAME|TIME", help="a snapshot, or the moment to be at")
-        _add_place(parser)
+        add_place_arguments(parser)
         parser.set_defaults(do=_acting(act))
-
-
-def _add_place(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("where twins are")
-    group.add_argument(
-        "--vm-directory",
-        metavar="DIR",
-        default=os.environ.get("SAFETYTWIN_VM_DIRECTORY") or Place().directory,
-        help=f"where their files are; default: $SAFETYTWIN_VM_DIRECTORY, else {Place().directory}",
-    )
-    group.add_argument(
-        "--libvirt",
-        metavar="URI",
-        default=os.environ.get("SAFETYTWIN_LIBVIRT") or SYSTEM,
-        help=f"libvirt that runs them; default: $SAFETYTWIN_LIBVIRT, else {SYSTEM}",
-    )
-
-
-def _twins(options: argparse.Namespace) -> Twins:
-    return Twins(LibvirtDriver(options.libvirt), TwinFiles(options.vm_directory))
 
 
 def _acting(act: Act) -> Callable[[argparse.Namespace], int]:
     def do(options: argparse.Namespace) -> int:
         try:
-            twins = _twins(options)
+            twins = twins_of(options)
             return act(twins, "" if "host" not in options else _host_id(twins, options), options)
         except DriverError as error:
             raise UserError(str(error)) from error
@@ -118,9 +96,9 @@ def _host_id(twins: Twins, options: argparse.Namespace) -> str:
 
 
 def _create(options: argparse.Namespace) -> int:
-    shape = wanted_shape(options)
+    shape = wanted_shape(options, wanted_state(options))
     try:
-        twins = _twins(options)
+        twins = twins_of(options)
         accelerator, why = twins.driver.accelerator()
         twins.create(shape, options.image, _key(options.key))
     except DriverError as error:

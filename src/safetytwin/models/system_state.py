@@ -31,7 +31,7 @@ class CollectorStatus(Record, frozen=True):
     duration: A[Number | None, gauge_field("Time it took, to the millisecond.", unit="s")] = None
     error: A[str | None, state_field("What went wrong.")] = None
     hint: A[str | None, state_field("How to see it, such as: run as root.")] = None
-    notes: A[list[str] | None, state_field("What could not be seen, though the collector worked.")] = None
+    notes: A[list[str] | None, gauge_field("What could not be seen, though the collector worked.")] = None
     vanished: A[Count | None, gauge_field("Items that were gone before they could be read.", unit="1")] = None
 
 

@@ -22,8 +22,11 @@ T = TypeVar("T")
 class LibvirtDriver:
     """Domains of one libvirt; connects when first asked, and anew where libvirt has been restarted."""
 
-    def __init__(self, uri: str = SYSTEM) -> None:
-        """Raise DriverAwayError where libvirt's bindings are not installed."""
+    def __init__(self, uri: str = SYSTEM, *, patience: float = _QUICK) -> None:
+        """Raise DriverAwayError where libvirt's bindings are not installed.
+
+        patience is how many seconds a call may take that neither boots a twin nor reads or writes its whole memory.
+        """
         try:
             import libvirt  # noqa: PLC0415 - an extra
             import libvirt_qemu  # noqa: PLC0415 - an extra
@@ -39,6 +42,7 @@ class LibvirtDriver:
         self._uri = uri
         self._connection: Any = None
         self._accelerator: tuple[Accelerator, str] | None = None
+        self._quick = patience
         self._patience = Patience()
 
     def accelerator(self) -> tuple[Accelerator, str]:
@@ -190,7 +194,7 @@ class LibvirtDriver:
     def ask_guest(self, name: str, command: dict[str, Any], timeout: int) -> Any:
         """Return the guest agent's answer."""
         text = json.dumps(command)
-        patience = timeout + _QUICK
+        patience = timeout + self._quick
         answer = self._with(name, lambda domain: self._qemu.qemuAgentCommand(domain, text, timeout, 0), patience)
         return json.loads(answer).get("return")
 
@@ -215,7 +219,7 @@ class LibvirtDriver:
 
         return self._ask(xml)
 
-    def _with(self, name: str, act: Callable[[Any], T], timeout: float = _QUICK) -> T:
+    def _with(self, name: str, act: Callable[[Any], T], timeout: float | None = None) -> T:
         def with_domain(connection: Any) -> T:
             domain = self._domain(connection, name)
             if domain is None:
@@ -224,28 +228,38 @@ class LibvirtDriver:
 
         return self._ask(with_domain, timeout)
 
-    def _ask(self, question: Callable[[Any], T], timeout: float = _QUICK) -> T:
+    def _ask(self, question: Callable[[Any], T], timeout: float | None = None) -> T:
+        def ask() -> T:
+            had_one = self._connection is not None
+            try:
+                return question(self._open())
+            except self._api.libvirtError:
+                # A connection to a libvirt that was restarted looks alive until it is written to.
+                if not had_one or self._lives():
+                    raise
+            return question(self._open())
+
         try:
-            return self._patience.call(lambda: question(self._open()), timeout)
+            return self._patience.call(ask, timeout or self._quick)
         except HangsError:
             # What hangs keeps its connection; the next question gets a new one once it has returned.
             self._connection = None
             raise DriverAwayError(f"libvirt ({self._uri}) does not answer: see whether libvirtd is well") from None
         except self._api.libvirtError as error:
-            if self._connection is None or not self._lives():
+            if not self._lives():
                 self._connection = None
                 raise DriverAwayError(f"libvirt ({self._uri}) can't be reached: {_said(error)}") from error
             raise DriverError(_said(error)) from error
 
     def _open(self) -> Any:
-        if self._connection is None or not self._lives():
+        if not self._lives():
             self._connection = None
             self._connection = self._api.open(self._uri)
         return self._connection
 
     def _lives(self) -> bool:
         try:
-            return bool(self._connection.isAlive())
+            return self._connection is not None and bool(self._connection.isAlive())
         except self._api.libvirtError:
             return False
 

@@ -15,6 +15,7 @@ from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp
 from safetytwin.vm.damping import Damper
 from safetytwin.vm.domain import Place, disk_file
+from safetytwin.vm.domain_reading import read_domain
 from safetytwin.vm.driver import Driver, DriverError
 from safetytwin.vm.following import bring, define, followed, prepare_disks
 from safetytwin.vm.images import image_format, make_overlay, used_bytes
@@ -80,6 +81,7 @@ class Twins:
         """Boot a twin; what waited for its next boot is so then."""
         with self.files.locked(host_id):
             record = self.files.needed(host_id)
+            self._see_to_network(record)
             self.driver.start(domain_name(host_id))
             self.files.save(msgspec.structs.replace(record, pending=[]))
 
@@ -165,6 +167,7 @@ class Twins:
                 record, pinned=snapshot.name, revision=snapshot.revision, at=snapshot.at, pending=[], drift=[]
             )
             self.files.save(pinned)
+            self._see_to_network(record)
             self.driver.revert(domain_name(host_id), snapshot.name)
             return snapshot
 
@@ -188,6 +191,12 @@ class Twins:
         except OSError as error:
             raise DriverError(f"its console's log can't be read: {error.strerror}") from error
         return text.splitlines()[-lines:]
+
+    def _see_to_network(self, record: TwinRecord) -> None:
+        """See that the network of a twin that has interfaces is active: libvirt or the host may have been restarted."""
+        xml = self.driver.current_xml(domain_name(record.host_id))
+        if xml is not None and read_domain(xml).network is not None:
+            self.driver.ensure_network(record.network)
 
     def _place(self) -> Place:
         return Place(self.files.directory, self.driver.accelerator()[0])
