@@ -4,8 +4,8 @@ import contextlib
 import json
 import os
 import random
-import signal
 import shutil
+import signal
 import subprocess
 import time
 import urllib.parse
