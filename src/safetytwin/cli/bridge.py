@@ -1,7 +1,10 @@
 """safetytwin bridge: keep the twins of machines, show them; and the tokens that let people and agents in."""
 
 import argparse
+import functools
 import logging
+import math
+import re
 import sys
 from pathlib import Path
 
@@ -41,10 +44,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-host", metavar="NAME", action="append", default=[], help="a name it answers under; may be repeated"
     )
     parser.add_argument("--require-tokens", action="store_true", help="ask for tokens on loopback too")
+    for option, default, kept in (
+        ("--keep-days", 14, "every state"),
+        ("--keep-sparse-days", 90, "one state of ten minutes"),
+        ("--keep-hourly-days", 365, "one state an hour, events and charts"),
+    ):
+        parser.add_argument(
+            option, metavar="DAYS", type=_days, default=float(default), help=f"days to keep {kept}; default: {default}"
+        )
+    parser.add_argument(
+        "--keep-bytes", metavar="BYTES", type=_bytes, help="size on disk beyond which the oldest go first"
+    )
     commands = parser.add_subparsers(dest="command", metavar="token")
     from safetytwin.cli import token
 
     token.add_arguments(commands.add_parser("token", allow_abbrev=False, help="make, list and revoke tokens"))
+
+
+def _days(text: str) -> float:
+    """Return a number of days."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 < days <= 36500:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days; write it as 14 or 0.5")
+    return days
+
+
+def _bytes(text: str) -> int:
+    """Return a number of bytes, as 500M or 20G."""
+    match = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", text)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 500M or 20G")
+    return int(match[1]) << 10 * " KMGT".index(match[2] or " ")
 
 
 def add_data_argument(parser: argparse.ArgumentParser, default: object) -> None:
@@ -66,11 +99,17 @@ def run(options: argparse.Namespace) -> int:
 
         return token.run(options)
     server = bridge_server()
+    from safetytwin.bridge import twin_keeper as keeper
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     host, port = options.listen
+    retention = keeper.Retention(
+        options.keep_days, options.keep_sparse_days, options.keep_hourly_days, options.keep_bytes
+    )
     status: int = server.run_bridge(
         server.BridgeOptions(
             data_dir=options.data,
+            keep=functools.partial(keeper.sqlite_keeper, retention=retention),
             host=host,
             port=port,
             allow_hosts=tuple(options.allow_host),
