@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from safetytwin.agent.config import AgentConfig
 from safetytwin.agent.redaction import Redactor
 from safetytwin.collectors.base import LookOptions
 from safetytwin.collectors.registry import registrations
 from safetytwin.collectors.system import SystemLooker
-from safetytwin.models.system_state import SystemState
+from safetytwin.models.system_state import CollectorStatus, SystemState
 
 FIRST_SAMPLE_SECONDS = 0.3
 """How far apart the two samples of a one-shot look are: 30 clock ticks, so that CPU percentages have a resolution."""
@@ -31,7 +33,7 @@ class Observer:
         """Look once; rates are null the first time, for they need the look before."""
         state = self._looker.look(without=without)
         if self._recognise is not None:
-            state = self._recognise(state)
+            state = _recognised(state, self._recognise)
         return self._redactor.redact(state)
 
     def observe_once(self) -> SystemState:
@@ -43,6 +45,21 @@ class Observer:
     def close(self) -> None:
         """Give back what the collectors hold."""
         self._looker.close()
+
+
+def _recognised(state: SystemState, recognise: Callable[[SystemState], SystemState]) -> SystemState:
+    """Return the state with its AI workloads, or as it was where recognising failed; its status says which."""
+    began = time.monotonic()
+    error = None
+    try:
+        state = recognise(state)
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
+    status = CollectorStatus(
+        status="ok" if error is None else "failed", duration=round(time.monotonic() - began, 6), error=error
+    )
+    agent = msgspec.structs.replace(state.agent, collectors={**state.agent.collectors, "recognition": status})
+    return msgspec.structs.replace(state, agent=agent)
 
 
 def make_observer(config: AgentConfig, host_id: str) -> Observer:

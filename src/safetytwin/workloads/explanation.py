@@ -75,7 +75,7 @@ def _of_process(state: SystemState, process: Process, judgement_of: Callable[[in
         prior=PRIOR,
         score=round(judgement.score, 2),
         evidence=list(judgement.evidence),
-        missing=[f"{path} may not be read" for path in judgement.missing],
+        missing=[f"{one} may not be read" if one.startswith("/") else one for one in judgement.missing],
         surer=list(_surer(judgement, workload)),
         workload=workload,
     )

@@ -27,15 +27,19 @@ _LIBRARY_FIRST = Family(title="an unknown engine", role="server", port_flags=["-
 
 def flags_given(family: Family, invocation: Invocation) -> str:
     """Return which of the flags that a family is known by are given, as one text."""
-    return " ".join(flag for flag in family.flags if has_flag(invocation.arguments, (flag,)))
+    if not family.flags:
+        return ""
+    given = {word.partition("=")[0] for word in invocation.arguments if word.startswith("-")}
+    return " ".join(flag for flag in family.flags if flag in given)
 
 
 def known_by_flags(catalogue: Catalogue, process: Process, invocation: Invocation) -> dict[str, list[Evidence]]:
     """Return the engines whose flags a program of another name is given, beside a model: a renamed engine."""
     found: dict[str, list[Evidence]] = {}
     source = f"/proc/{process.pid}/cmdline"
-    for name, family in catalogue.family.items():
-        if not family.flags or not has_flag(invocation.arguments, family.model_flags):
+    words = {word.partition("=")[0] for word in invocation.arguments if word.startswith("-")}
+    for name, family in catalogue.family.items() if words else ():
+        if not family.flags or words.isdisjoint(family.model_flags):
             continue
         given = flags_given(family, invocation).split()
         models = values_of(invocation.arguments, family.model_flags)

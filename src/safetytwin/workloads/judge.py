@@ -1,7 +1,7 @@
 """Judges one process: gathers the evidence for each family it could be of, and takes the one that convinces most."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from os.path import basename, dirname, join
 
@@ -81,7 +81,7 @@ class Judge:
         for verdict in judged:
             if verdict.role is not None and convinces(verdict.evidence):
                 return verdict
-        tool = role_of_tool(invocation, self._named_ai(invocation))
+        tool = role_of_tool(invocation, self._names_ai(invocation))
         if tool is not None:
             said = Evidence("argv", f"/proc/{process.pid}/cmdline", invocation.program, f"role:{tool}", 5.0)
             return Judgement(tool, None, 1.0, (said,), invocation=invocation, sight=sight)
@@ -343,12 +343,11 @@ class Judge:
             return target if target.startswith("/") else join(dirname(path), target)
         return path
 
-    def _named_ai(self, invocation: Invocation) -> set[str]:
-        if invocation.kind == "none" or interpreter_of(invocation.program) is not None:
-            return set()
-        names = self._identity.image_names if is_engine_client(invocation.program) else self._identity.fetched_names
-        words = [word for word in invocation.arguments if not word.startswith("-")][:64]
-        return {word for word in words if names(word)}
+    def _names_ai(self, invocation: Invocation) -> Callable[[str], bool]:
+        """Return what tells whether an argument names AI software: an image or a package, as the program takes it."""
+        client = is_engine_client(invocation.program)
+        names = self._identity.image_names if client else self._identity.fetched_names
+        return lambda word: bool(names(word))
 
 
 def _main_program(

@@ -190,6 +190,8 @@ class SightReader:
     def _descriptors(self, base: str, known: set[str], denied: list[str]) -> tuple[tuple[str, ...], list[ModelFile]]:
         devices: dict[str, None] = {}
         files: list[ModelFile] = []
+        if base == f"/proc/{os.getpid()}/":
+            return (), []  # this agent keeps thousands, none of them a model's
         try:
             names = os.listdir(base + "fd")[:_MOST_DESCRIPTORS]
         except PermissionError:
@@ -199,11 +201,13 @@ class SightReader:
             return (), []
         for name in names:
             try:
-                link = text_of(os.fsencode(os.readlink(f"{base}fd/{name}")))
+                link = os.readlink(f"{base}fd/{name}")
             except OSError:
                 continue
             if not link.startswith("/"):
                 continue
+            if not link.isascii():
+                link = text_of(os.fsencode(link))
             if _DEVICES.match(link):
                 devices[link] = None
                 continue

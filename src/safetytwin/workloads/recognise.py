@@ -144,7 +144,12 @@ class Recogniser:
             seen.look(process, self._reader.look(process.pid), at)
         above = following.get(process.ppid or 0)
         parent = (above.raw, above.judgement) if above is not None and above.raw.pid != process.pid else None
-        seen.judged(process, self._judge.judge(process, seen.sight, service, parent), service)
+        try:
+            judgement = self._judge.judge(process, seen.sight, service, parent)
+        except Exception as error:
+            # One process that can't be judged never hides the others; explain shows why it has no verdict.
+            judgement = _NOTHING._replace(missing=(f"it could not be judged: {type(error).__name__}: {error}",))
+        seen.judged(process, judgement, service)
 
     # Workloads.
 

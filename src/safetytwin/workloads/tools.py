@@ -1,6 +1,6 @@
 """Programs that handle AI files, packages and images without running them: never servers, whatever they are given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from safetytwin.workloads.argv_grammar import Invocation
 
@@ -25,6 +25,7 @@ _HANDLERS = frozenset(
     "llama-quantize llama-gguf llama-gguf-split gguf-split quantize gguf-dump gguf_dump "
     "gguf-new-metadata gguf-set-metadata gguf_new_metadata gguf_set_metadata convert_hf_to_gguf".split()
 )
+_MOST_ARGUMENTS = 64
 _AI_WORDS = frozenset(
     "torch torchvision torchaudio tensorflow tensorflow-gpu tensorflow-cpu jax jaxlib transformers accelerate "
     "diffusers onnxruntime onnxruntime-gpu ctranslate2 sentence-transformers safetensors bitsandbytes".split()
@@ -41,10 +42,10 @@ def is_engine_client(program: str) -> bool:
     return program in _ENGINE_CLIENTS
 
 
-def role_of_tool(invocation: Invocation, is_ai: "Sequence[str] | set[str]") -> str | None:
+def role_of_tool(invocation: Invocation, names_ai: Callable[[str], bool]) -> str | None:
     """Return installer or client where a package manager or an engine's client is asked for something of AI.
 
-    is_ai are those of its arguments that name AI software. None for everything else.
+    names_ai tells whether an argument names AI software. None for everything else.
     """
     program = invocation.program
     if invocation.kind == "module" and invocation.interpreter == "python":
@@ -52,10 +53,10 @@ def role_of_tool(invocation: Invocation, is_ai: "Sequence[str] | set[str]") -> s
     verbs = _FETCHING.get(program)
     if verbs is None and program not in _ENGINE_CLIENTS:
         return None
-    if not (is_ai or any(_plain(word) in _AI_WORDS for word in invocation.arguments)):
+    given = [word for word in invocation.arguments if not word.startswith("-")]
+    if not any(_plain(word) in _AI_WORDS or names_ai(word) for word in given[:_MOST_ARGUMENTS]):
         return None
-    given = {word for word in invocation.arguments if not word.startswith("-")}
-    if verbs is not None and (not verbs or verbs & given):
+    if verbs is not None and (not verbs or verbs.intersection(given)):
         return "installer"
     return "client" if program in _ENGINE_CLIENTS else None
 
