@@ -99,17 +99,16 @@ def run(options: argparse.Namespace) -> int:
 
         return token.run(options)
     server = bridge_server()
-    from safetytwin.bridge import twin_keeper as keeper
+    from safetytwin.bridge.stores.base import Retention
+    from safetytwin.bridge.twin_keeper import sqlite_keeper
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     host, port = options.listen
-    retention = keeper.Retention(
-        options.keep_days, options.keep_sparse_days, options.keep_hourly_days, options.keep_bytes
-    )
+    retention = Retention(options.keep_days, options.keep_sparse_days, options.keep_hourly_days, options.keep_bytes)
     status: int = server.run_bridge(
         server.BridgeOptions(
             data_dir=options.data,
-            keep=functools.partial(keeper.sqlite_keeper, retention=retention),
+            keep=functools.partial(sqlite_keeper, retention=retention),
             host=host,
             port=port,
             allow_hosts=tuple(options.allow_host),

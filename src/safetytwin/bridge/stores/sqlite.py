@@ -1,7 +1,6 @@
 """The store in one SQLite file: the default of a bridge."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -27,15 +26,15 @@ from safetytwin.bridge.stores.base import (
     StoredFrame,
     StoreError,
     StoreFullError,
-    StoreLockedError,
     StoreStats,
 )
 from safetytwin.bridge.stores.blobs import Damage, row_sum
 from safetytwin.bridge.stores.sqlite_events import read_events, write_event
 from safetytwin.bridge.stores.sqlite_frames import SEAL_AT, seal, write_frame
 from safetytwin.bridge.stores.sqlite_history import History
+from safetytwin.bridge.stores.sqlite_lock import locked
 from safetytwin.bridge.stores.sqlite_retention import retain_step
-from safetytwin.bridge.stores.sqlite_salvage import damage_of, salvaged
+from safetytwin.bridge.stores.sqlite_salvage import damage_of, is_damage, salvaged
 from safetytwin.bridge.stores.sqlite_schema import StoreConnection, connect, migrate
 from safetytwin.bridge.stores.sqlite_series import read_names, read_series, write_series
 
@@ -54,7 +53,7 @@ class SqliteStore:
         self._path = directory / "history.sqlite3"
         self._reserve = directory / "reserve"
         self._reserve_bytes = reserve_bytes
-        self._lock = _locked(directory / "store.lock")
+        self._lock = locked(directory / "store.lock")
         self._full = False
         self._damage = Damage()
         self._idle = threading.Semaphore(_READERS)
@@ -92,7 +91,7 @@ class SqliteStore:
             if damaged is None:
                 self._writer, writer = writer, None
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             return str(error)
         except (StoreDamagedError, UnicodeDecodeError) as error:  # of an error that quotes a damaged name
@@ -383,7 +382,7 @@ class SqliteStore:
                     "The disk of the store is full: free some room, or keep less (retention); "
                     "nothing that was acknowledged is lost."
                 ) from error
-            if _is_damage(error):
+            if is_damage(error):
                 self._suspect = True
                 raise StoreDamagedError(f"The store's file is damaged here: {error}.") from error
             raise StoreError(f"The store can't do that: {error}.") from error
@@ -396,26 +395,3 @@ class SqliteStore:
             return
         with self._reading() as connection:
             yield History(connection, host_id, host)
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Say whether it is the file that is wrong; a constraint that fails is, for what is written never breaks one."""
-    code = getattr(error, "sqlite_errorcode", None)
-    damage = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
-    return code is not None and code & 0xFF in damage
-
-
-def _locked(path: Path) -> int:
-    """Take the lock that keeps a second process out; returns its descriptor."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(descriptor)
-        raise StoreLockedError(
-            f"The store in {path.parent} is used by another process (pid {holder}): end it, or give another --data."
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor

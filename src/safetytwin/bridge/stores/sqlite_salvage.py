@@ -28,6 +28,13 @@ _AT_ONCE = 500
 Row = Sequence[Any]
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Say whether it is the file that is wrong; a constraint that fails is, for what is written never breaks one."""
+    code = getattr(error, "sqlite_errorcode", None)
+    damage = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT}
+    return code is not None and code & 0xFF in damage
+
+
 def damage_of(connection: StoreConnection, path: Path) -> str | None:
     """Return what is damaged in a database, None where nothing is."""
     checks = ["PRAGMA integrity_check(1)"]
