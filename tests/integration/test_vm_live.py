@@ -18,7 +18,7 @@ from parts.shapes import machine
 from safetytwin.models.hardware import BlockDevice, Cpu, Disk, Interface, Memory
 from safetytwin.vm.domain_reading import read_domain
 from safetytwin.vm.driver import DriverAwayError, DriverError
-from safetytwin.vm.guest import Guest
+from safetytwin.vm.guest import Guest, GuestError
 from safetytwin.vm.libvirt_driver import LibvirtDriver
 from safetytwin.vm.scaling import Host
 from safetytwin.vm.shape import shape
@@ -93,7 +93,13 @@ def until(holds, seconds=60.0):
 
 
 def said(guest, *argv):
-    code, output = guest.run(argv)
+    """What a program in the guest printed; asked again while a snapshot is taken, in which no guest answers."""
+
+    def ran():
+        with contextlib.suppress(GuestError):
+            return guest.run(argv)
+
+    code, output = until(ran)
     assert code == 0, output
     return output
 
