@@ -92,7 +92,7 @@ def test_a_file_that_may_not_be_read_is_listed_and_counted(monkeypatch):
     look = fixture_look(TREE)
     found = {file.unit: file for file in UnitFilesCollector().collect(look).unit_files}
     assert (found["ours.service"].sha256, found["ours.service"].size) == (None, None)
-    assert (look.notes, look.hint) == (["1 unit files may not be read"], "run as root")
+    assert (look.notes, look.hint) == (["unit files that may not be read: 1"], "run as root")
 
 
 def test_a_machine_without_systemd_is_no_fault(tmp_path):
@@ -100,6 +100,17 @@ def test_a_machine_without_systemd_is_no_fault(tmp_path):
     for _ in range(2):
         with pytest.raises(AbsentError, match="no folder of units"):
             collector.collect(fixture_look(str(tmp_path)))
+
+
+def test_a_folder_that_is_gone_takes_its_files_along(tmp_path):
+    shutil.copytree(os.path.join(FIXTURES, TREE), tmp_path, symlinks=True, dirs_exist_ok=True)
+    collector, look = UnitFilesCollector(), fixture_look(str(tmp_path))
+    assert collector.collect(look).unit_files
+    shutil.rmtree(tmp_path / "etc/systemd")
+    shutil.rmtree(tmp_path / "usr/local")
+    for _ in range(2):
+        with pytest.raises(AbsentError, match="no folder of units"):
+            collector.collect(look)
 
 
 @given(st.binary(max_size=200))

@@ -33,15 +33,15 @@ class UnitFilesCollector:
                 scan(f"/{local}", os.path.join(root.root, local), root),
             ]
             self._watched.watch(place for folder in folders for place in folder.watched)
-            if not any(folder.exists for folder in folders):
-                raise AbsentError("there is no folder of units of systemd")
-            found = self._read(folders, with_content=look.options.unit_file_contents)
+            found = None
+            if any(folder.exists for folder in folders):
+                found = self._read(folders, with_content=look.options.unit_file_contents)
             if found != self._software.unit_files:
                 self._software = Software(unit_files=found)
-        elif self._software.unit_files is None:
+        if self._software.unit_files is None:
             raise AbsentError("there is no folder of units of systemd")
         if self._unread:
-            look.notes.append(f"{self._unread} unit files may not be read")
+            look.notes.append(f"unit files that may not be read: {self._unread}")
             look.hint = "run as root"
         return self._software
 
