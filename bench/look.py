@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from load import build, load, run_in_own_namespaces
 from peers.outside import cpu_seconds, tree
-from peers.programs import APPS, GLANCES, NODE_EXPORTER, PROCESS_EXPORTER, TOP, Program
+from peers.programs import APPS, GLANCES, NODE_EXPORTER, PROCESS_EXPORTER, TOP, Program, Running
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSE = 1.0
@@ -175,7 +175,7 @@ def measure_program(program: Program) -> dict[str, object] | None:
             return None
         pid = running.process.pid
         try:
-            time.sleep(3)
+            _wait_until_it_answers(program, running)
             rounds = max(FEWEST_LOOKS, int(LONGEST / PAUSE))
             before = sum(map(cpu_seconds, tree(pid)))
             for _ in range(rounds):
@@ -190,6 +190,21 @@ def measure_program(program: Program) -> dict[str, object] | None:
             running.process.send_signal(signal.SIGTERM)
             running.process.wait(30)
     return {"processes": None, "first_ms": None, "mean_ms": 1000 * spent / rounds, "looks": rounds, "rss_mb": peak}
+
+
+def _wait_until_it_answers(program: Program, running: Running) -> None:
+    """Wait for a program's first look; raises SystemExit where it does not answer within a minute."""
+    time.sleep(3)
+    ends = time.monotonic() + 60
+    while running.ask is not None:
+        try:
+            running.ask()
+        except OSError as error:
+            if time.monotonic() > ends:
+                raise SystemExit(f"{program.name} does not answer: {error}") from error
+            time.sleep(1)
+        else:
+            return
 
 
 def _peak_megabytes(pid: str) -> float:
@@ -210,10 +225,20 @@ def run(sizes: list[int]) -> list[dict[str, object]]:
                     result: dict[str, object] | None = None
                     if command is not None:
                         print(f"{size}: {peer.name}", file=sys.stderr)
-                        output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
-                        result = json.loads(output)
+                        result = _measured(peer, command)
                     results.append({"load": size, "peer": peer.name, "installed": result is not None} | (result or {}))
     return results
+
+
+def _measured(peer: Peer, command: list[str]) -> dict[str, object] | None:
+    """Return what a peer's measurement prints; None where it is not installed, or failed, which is then said."""
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        print(f"{peer.name} could not be measured: {error}\n{error.stderr or ''}", file=sys.stderr)
+        return None
+    result: dict[str, object] | None = json.loads(done.stdout)
+    return result
 
 
 def table(results: list[dict[str, object]]) -> str:
@@ -225,7 +250,7 @@ def table(results: list[dict[str, object]]) -> str:
         rows = []
         for size in sizes:
             result = found[size, peer.name]
-            rows += values(result, found[size, PEERS[0].name]) if result["installed"] else ["not installed", ""]
+            rows += values(result, found[size, PEERS[0].name]) if result["installed"] else ["not measured", ""]
         return " | ".join(rows)
 
     def later(result: dict[str, object], ours: dict[str, object]) -> list[str]:

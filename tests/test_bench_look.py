@@ -29,7 +29,7 @@ def test_ratios_are_those_of_the_same_load_and_what_is_missing_says_so() -> None
     lines = table(results).splitlines()
     assert any(line.startswith(f"| {PEERS[0].name} | 5.00 | 1.00 |") for line in lines)
     assert any(line.startswith(f"| {PEERS[2].name} | 15.0 | 3.00 |") for line in lines)
-    assert any(line.startswith(f"| {last} | not installed |  |") for line in lines)
+    assert any(line.startswith(f"| {last} | not measured |  |") for line in lines)
     assert rows[str(last)] == f"| {last} | – |"
 
 
