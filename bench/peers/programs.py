@@ -5,8 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import urllib.request
-import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -73,6 +71,8 @@ def _glances_server(folder: str, interval: float) -> Running | None:
         return None
     command = [program, "--server", "--bind", "127.0.0.1", "--port", str(port), "--disable-check-update"]
     command += ["--disable-autodiscover", "--cached-time", str(max(1, int(interval) - 1))]
+    import xmlrpc.client  # noqa: PLC0415 - or its memory would count for the peers that look.py measures in its own process
+
     proxy = xmlrpc.client.ServerProxy(f"http://127.0.0.1:{port}")
     return Running(_popen(command, cwd=folder), proxy.getAll)
 
@@ -84,6 +84,8 @@ def _scraped(program: str, *options: str) -> Callable[[str, float], Running | No
             return None
         address = f"--web.listen-address=127.0.0.1:{port}"
         everything = [option.replace("{folder}", folder) for option in options]
+        import urllib.request  # noqa: PLC0415 - as xmlrpc.client above
+
         url = f"http://127.0.0.1:{port}/metrics"
         return Running(_popen([path, address, *everything], cwd=folder), lambda: urllib.request.urlopen(url).read())
 
