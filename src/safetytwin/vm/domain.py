@@ -147,7 +147,9 @@ def _devices(domain: Element, shape: Shape, place: Place) -> None:
     SubElement(seed, "source", {"file": place.file(shape, "seed.iso"), "startupPolicy": "optional"})
     SubElement(seed, "target", {"dev": _SEED_TARGET, "bus": "scsi"})
     SubElement(seed, "readonly")
-    SubElement(devices, "controller", {"type": "scsi", "index": "0", "model": "virtio-scsi"})
+    scsi = SubElement(devices, "controller", {"type": "scsi", "index": "0", "model": "virtio-scsi"})
+    # Left to QEMU it has a queue for each vCPU that is there at the start, which a snapshot with more does not fit.
+    SubElement(scsi, "driver", {"queues": "1"})
     ports = _ROOM_FOR_DEVICES + 4 + len(shape.interfaces) + len(shape.passed_gpus)
     for number in range(1, ports + 1):
         SubElement(devices, "controller", {"type": "pci", "index": str(number), "model": "pcie-root-port"})

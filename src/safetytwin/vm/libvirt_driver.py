@@ -169,7 +169,15 @@ class LibvirtDriver:
         SubElement(xml, "name").text = snapshot
         SubElement(xml, "description").text = description
         text = tostring(xml, encoding="unicode")
-        self._with(name, lambda domain: domain.snapshotCreateXML(text, 0), _SLOW)
+        redefine = self._api.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | self._api.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
+
+        def take(domain: Any) -> None:
+            taken = domain.snapshotCreateXML(text, 0).getXMLDesc(self._api.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
+            plugged = _with_vcpus_from_the_start(taken)
+            if plugged is not None:
+                domain.snapshotCreateXML(plugged, redefine)
+
+        self._with(name, take, _SLOW)
 
     def revert(self, name: str, snapshot: str) -> None:
         """Go back to a snapshot, with a new QEMU where devices have come or gone since."""
@@ -279,6 +287,18 @@ def _snapshot(xml: str) -> Snapshot:
     element = fromstring(xml)  # noqa: S314 - printed by libvirt
     taken_at = float(element.findtext("creationTime") or 0)
     return Snapshot(element.findtext("name") or "", taken_at, element.findtext("description") or "")
+
+
+def _with_vcpus_from_the_start(xml: str) -> str | None:
+    """Return a snapshot whose vCPUs are all there when QEMU starts, None where they are.
+
+    A QEMU that is started to go back loads the memory before libvirt could plug in the vCPUs that came later.
+    """
+    snapshot = fromstring(xml)  # noqa: S314 - printed by libvirt
+    plugged = snapshot.findall(".//vcpus/vcpu[@enabled='yes'][@hotpluggable='yes']")
+    for vcpu in plugged:
+        vcpu.set("hotpluggable", "no")
+    return tostring(snapshot, encoding="unicode") if plugged else None
 
 
 def _said(error: Exception) -> str:
