@@ -42,6 +42,8 @@ class _Course:
     next_time: float = 0.0
     """Seconds of the steady clock from when it is brought anew in any case."""
     error: str | None = None
+    stamp: int | None = None
+    """Of its record when it was last brought: a person may have released it since."""
 
 
 @dataclass(slots=True)
@@ -95,7 +97,8 @@ class TwinService:
             return False
         course = self._courses.setdefault(host_id, _Course())
         late = time.monotonic() >= course.next_time
-        return late or (revision != course.revision and course.error is None)
+        released = self.files.stamp(host_id) != course.stamp
+        return late or released or (revision != course.revision and course.error is None)
 
     async def _step(self, host_id: str, state: State) -> None:
         course = self._courses[host_id]
@@ -110,6 +113,8 @@ class TwinService:
         except Exception:
             _LOG.exception("the twin of %s could not follow", host_id)
             course.next_time = time.monotonic() + _ANEW
+        finally:
+            course.stamp = self.files.stamp(host_id)
 
 
 def _follow(twins: Twins, host_id: str, content: bytes, course: _Course) -> None:

@@ -73,6 +73,13 @@ class TwinFiles:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise DriverError(f"{path} can't be read ({error}): mend it, or delete the twin's directory") from error
 
+    def stamp(self, host_id: str) -> int | None:
+        """Return what differs once a twin's record was written again, by whomever; None where there is none."""
+        try:
+            return os.stat(self.path(host_id, _FILE)).st_mtime_ns
+        except OSError:
+            return None
+
     def needed(self, host_id: str) -> TwinRecord:
         """Return what is remembered of a twin; raises NoTwinError where there is none."""
         record = self.load(host_id)
