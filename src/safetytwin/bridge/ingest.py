@@ -33,7 +33,7 @@ from safetytwin.bridge.ingest_work import (
     typed,
 )
 from safetytwin.bridge.stores.base import Batch, Refusal, Store
-from safetytwin.bridge.twins import Host, load_hosts, with_fresh_folder
+from safetytwin.bridge.twins import Contender, Host, load_hosts, with_fresh_folder
 from safetytwin.changes.diff import diff, tree_of
 from safetytwin.changes.kinds import event
 from safetytwin.changes.trees import ChangeError
@@ -41,6 +41,8 @@ from safetytwin.models.change import Change, Frame
 from safetytwin.models.quantities import duration
 from safetytwin.models.system_state import SystemState
 
+_ONE_CLOCK = 600.0
+"""Seconds by which frames may be delayed; offsets that differ by less may be of one boot."""
 _CONTENDER_KEPT = 3600.0
 """Seconds for which it is remembered when an agent first came that was told to wait."""
 _CONFLICT_KEPT = 60.0
@@ -166,7 +168,10 @@ class Ingest:
         place = (host.host_id, mark.order, frame.seq)
         if place in work.pending or self._store.has(*place):
             return False
-        looked_at = mark.clock_offset + frame.monotonic
+        # Two runs of one boot have one clock: the better known of their offsets tells when this one looked.
+        offsets = (mark.clock_offset, host.mark.clock_offset)
+        offset = min(offsets) if abs(offsets[0] - offsets[1]) < _ONE_CLOCK else mark.clock_offset
+        looked_at = offset + frame.monotonic
         if mark.order != host.mark.order and (
             looked_at > host.began_at + OVERLAP or frame.epoch in {one.epoch for one in host.refusals}
         ):
@@ -187,8 +192,8 @@ class Ingest:
         if verdict is Verdict.CLONE:
             self._refuse(work, host, frame, received_at)
         if verdict is Verdict.UNKNOWN:
-            recent = {epoch: at for epoch, at in host.contenders.items() if received_at - at < _CONTENDER_KEPT}
-            contenders = {frame.epoch: received_at} | recent
+            recent = {epoch: one for epoch, one in host.contenders.items() if received_at - one.at < _CONTENDER_KEPT}
+            contenders = {frame.epoch: Contender(received_at, frame.monotonic)} | recent
             work.hosts[host.host_id] = replace(host, contenders=contenders)
             raise WaitError(
                 f"An agent with the host id {host.host_id} was here a moment ago; if it has ended, this one is next.",

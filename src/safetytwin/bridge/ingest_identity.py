@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from safetytwin.bridge.twins import Host
+from safetytwin.bridge.twins import Contender, Host
 from safetytwin.changes.twin import Twin
 from safetytwin.models.change import Frame
 from safetytwin.models.timestamps import seconds_of
@@ -54,14 +54,23 @@ def judged(host: Host, frame: Frame, twin: Twin, received_at: float) -> Verdict:
     patience = patience_with(host)
     if boot != first_boot and any(received_at - one.at < _FORGIVEN for one in host.refusals):
         # There was a clone, and this may be it after a boot: the first one is given time to speak.
-        silence = min(silence, received_at - host.contenders.get(frame.epoch, received_at))
+        tried = host.contenders.get(frame.epoch)
+        silence = min(silence, 0.0 if tried is None else received_at - tried.at)
         patience = host.quiet_after
     if not -OVERLAP <= silence <= patience:
         return Verdict.SUCCESSOR
     first_tried = host.contenders.get(frame.epoch)
-    if first_tried is not None and host.at > first_tried + OVERLAP:
+    if first_tried is not None and _has_looked_since(host, first_tried, same_boot=boot == first_boot):
         return Verdict.CLONE
     return Verdict.UNKNOWN
+
+
+def _has_looked_since(host: Host, tried: Contender, *, same_boot: bool) -> bool:
+    """Say whether the first one made a look after the newcomer's first try."""
+    if same_boot:
+        # Of one boot they have one clock, which no delay on the way can bend.
+        return host.at - host.mark.clock_offset > tried.monotonic + OVERLAP
+    return host.at > tried.at + OVERLAP
 
 
 def patience_with(host: Host) -> float:

@@ -35,7 +35,7 @@ class LateFrames:
         """File a frame that the twin is beyond; raises UnplaceableError."""
         host = work.hosts.get(host.host_id, host)
         late = host.late if host.late is not None and _follows(host.late, mark, frame) else None
-        before, behind = self._neighbours(host, late, mark, frame)
+        before, behind = self._neighbours(work, host, late, mark, frame)
         at = timeline.between(mark.clock_offset + frame.monotonic, mark.order, frame.seq, before, behind)
         if at is None:
             raise self._unplaceable("There is no room in the history between the frames that are here.")
@@ -74,13 +74,13 @@ class LateFrames:
         flushed(work, host)
 
     def epoch(self, work: Work, host: Host, frame: Frame) -> EpochMark:
-        """Make a place before the current run for one that came late; raises UnplaceableError."""
+        """Make a place for a run that came late, among those before the current one; raises UnplaceableError."""
         offset = host.mark.clock_offset
         boot = (frame.state or {}).get("boot_id")
         if boot is None or boot != host.twin.rest.get("boot_id"):
             offset = seconds_of(frame.observed_at) + clock_skew(host) - frame.monotonic
-        below = max((mark.order for mark in host.epochs.values() if mark.order < host.mark.order), default=0)
-        mark = EpochMark(host.host_id, frame.epoch, (below + host.mark.order) // 2, offset)
+        below, above = self._between_runs(host, offset + frame.monotonic)
+        mark = EpochMark(host.host_id, frame.epoch, (below + above) // 2, offset)
         if mark.order == below:
             raise self._unplaceable(
                 f"More than {ORDERS.bit_length()} runs of the agent came late, one before the other."
@@ -89,11 +89,36 @@ class LateFrames:
         work.hosts[host.host_id] = replace(host, epochs={**host.epochs, frame.epoch: mark})
         return mark
 
-    def _neighbours(self, host: Host, late: Late | None, mark: EpochMark, frame: Frame) -> tuple[Place | None, Place]:
+    def _between_runs(self, host: Host, at: float) -> tuple[int, int]:
+        """Return the orders of the runs between which one belongs that began at a moment.
+
+        Runs that began after it may be here already: what the newest state of a run was is told before what waited.
+        """
+        above = host.mark.order
+        for order in sorted((mark.order for mark in host.epochs.values() if mark.order < above), reverse=True):
+            _, first = self._store.neighbours(host.host_id, order, -1)
+            if first is None or first.order != order or first.at <= at:
+                return order, above
+            above = order
+        return 0, above
+
+    def _neighbours(
+        self, work: Work, host: Host, late: Late | None, mark: EpochMark, frame: Frame
+    ) -> tuple[Place | None, Place]:
+        """Return the places just before and after a late frame, those that are not on disk yet included."""
         before, behind = self._store.neighbours(host.host_id, mark.order, frame.seq)
         if late is not None:
             before = Place(late.order, late.seq, late.at)
-        return before, behind or Place(host.mark.order, host.seq, host.at)
+        behind = behind or Place(host.mark.order, host.seq, host.at)
+        for one in work.batch.frames:
+            place = Place(one.order, one.seq, one.at)
+            if one.host_id != host.host_id:
+                continue
+            if (one.order, one.seq) < (mark.order, frame.seq):
+                before = place if before is None or (before.order, before.seq) < (one.order, one.seq) else before
+            elif (one.order, one.seq) < (behind.order, behind.seq):
+                behind = place
+        return before, behind
 
     def _folded(
         self, late: Late | None, before: Place | None, mark: EpochMark, frame: Frame

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,6 +19,13 @@ _DEFAULT_INTERVAL = 10.0
 _QUIET_SECONDS = 60.0
 _CONFLICT_SECONDS = 600.0
 """How long a conflict is shown after the last sign of it."""
+
+
+class Contender(NamedTuple):
+    """A run of an agent that waits to be known: when its first try came, and its boot clock then; seconds."""
+
+    at: float
+    monotonic: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class Host:
     conflict_at: float | None = None
     refusals: tuple[Refusal, ...] = ()
     """Other agents that were refused as clones."""
-    contenders: Mapping[str, float] = field(default_factory=dict)
+    contenders: Mapping[str, "Contender"] = field(default_factory=dict)
     """Epochs of agents of which it is not known yet whether they are this machine's next, and when they first came."""
 
     @property
