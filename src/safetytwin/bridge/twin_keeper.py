@@ -62,6 +62,9 @@ _WAITING = 2000
 _SILENCE_EVERY = 5.0
 _RETAIN_EVERY = 60.0
 
+_MILLISECOND = 0.000999
+"""Moments are told to the millisecond, the rest cut off: asking for one that was told means all of it."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -122,14 +125,16 @@ class TwinKeeper:
         if at is None:
             return self.now(host_id)
         self._host(host_id)
-        past = await self._read(self._store.state_at, host_id, at)
+        past = await self._read(self._store.state_at, host_id, at + _MILLISECOND)
         return Seen(past.state, past.frame.revision, past.frame.at, past.frame.observed_at)
 
     async def difference(self, host_id: str, begin: float, end: float | None, *, everything: bool) -> Difference:
         """Return what changed between two moments."""
         self._host(host_id)
         until = time.time() if end is None else end
-        return await self._read(difference_of, self._store, host_id, begin, until, everything)
+        return await self._read(
+            difference_of, self._store, host_id, begin + _MILLISECOND, until + _MILLISECOND, everything
+        )
 
     async def events(
         self,
