@@ -119,7 +119,12 @@ def test_no_crash_loses_what_was_acknowledged_or_doubles_anything(tmp_path) -> N
         # It may just have been started, and not listen for signals yet.
         assert parts.agent.stop() in {0, -signal.SIGTERM}
         parts.agent = parts.start_agent()
-        until(lambda: _state(parts.url, host_id)["agent"].get("frames_spooled") == 0, "nothing waits any more")
+
+        def nothing_waits() -> bool:
+            agent = _state(parts.url, host_id)["agent"]
+            return agent["pid"] == parts.agent.process.pid and agent.get("frames_spooled") == 0
+
+        until(nothing_waits, "the new agent reports and nothing waits any more")
         assert parts.agent.stop() == 0
         last = max(recording.acknowledged & set(_newest(recording)), key=lambda name: name[1])
         assert canonical_bytes(_state(parts.url, host_id)) == recording.states()[last], "the twin is the agent's last"
