@@ -15,12 +15,12 @@ from parts.hostile_machine import hostile_machine
 from parts.looks import live_look
 from parts.small_states import container, state
 from parts.states import states
-from safetytwin.agent.redaction.text import REDACTED as REDACTION
 from safetytwin.collectors.base import LookOptions
 from safetytwin.collectors.docker import DockerCollector
 from safetytwin.export.compose import compose_document, compose_text, literal
 from safetytwin.export.facts import REDACTED, containers_of
 from safetytwin.models.service import Port, Volume
+from safetytwin.redaction.text import REDACTED as REDACTION
 
 needs_compose = pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker-compose (Debian)")
 

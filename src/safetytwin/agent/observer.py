@@ -6,11 +6,11 @@ from collections.abc import Callable
 import msgspec
 
 from safetytwin.agent.config import AgentConfig
-from safetytwin.agent.redaction import Redactor
 from safetytwin.collectors.base import LookOptions
 from safetytwin.collectors.registry import registrations
 from safetytwin.collectors.system import SystemLooker
 from safetytwin.models.system_state import CollectorStatus, SystemState
+from safetytwin.redaction import Redactor
 
 FIRST_SAMPLE_SECONDS = 0.3
 """How far apart the two samples of a one-shot look are: 30 clock ticks, so that CPU percentages have a resolution."""

@@ -8,12 +8,12 @@ from typing import TextIO
 import msgspec
 
 from safetytwin.agent.observer import make_looker
-from safetytwin.agent.redaction import Redactor
 from safetytwin.cli.agent_options import add_config_arguments, configured
 from safetytwin.cli.errors import UserError
 from safetytwin.models.printable import printable
 from safetytwin.models.quantities import percent, size
 from safetytwin.models.workload import Workload
+from safetytwin.redaction import Redactor
 from safetytwin.workloads.explanation import Explanation, Unknown, explain
 from safetytwin.workloads.machine import recogniser_of
 

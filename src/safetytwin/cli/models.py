@@ -8,12 +8,12 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from safetytwin.agent.redaction.text import redact_text
 from safetytwin.cli.errors import UserError
 from safetytwin.collectors.host_root import HostRoot
 from safetytwin.models.printable import printable
 from safetytwin.models.quantities import size
 from safetytwin.models.workload import AiModel
+from safetytwin.redaction.text import redact_text
 from safetytwin.workloads.model_stores import ModelInventory
 
 _EXAMPLES = """examples:

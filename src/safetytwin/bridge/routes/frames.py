@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from safetytwin.agent.redaction import Redactor
 from safetytwin.bridge.bodies import decoded, inflated
 from safetytwin.bridge.foreign_states import ForeignStateError, understand
 from safetytwin.bridge.problems import Problem
@@ -13,6 +12,7 @@ from safetytwin.bridge.routes.answers import Taken, Updated
 from safetytwin.bridge.routes.table import Call, Endpoint
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
+from safetytwin.redaction import Redactor
 
 if TYPE_CHECKING:
     from safetytwin.bridge.app import Bridge

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from parts.small_states import state
-from safetytwin.agent.redaction import Redactor
-from safetytwin.agent.redaction.unit_file import redact_unit_file
 from safetytwin.models.software import Package, Software, UnitFile
+from safetytwin.redaction import Redactor
+from safetytwin.redaction.unit_file import redact_unit_file
 
 
 @pytest.mark.parametrize(

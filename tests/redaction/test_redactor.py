@@ -4,14 +4,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safetytwin.agent.redaction import Redactor
-from safetytwin.agent.redaction.environment import redact_environment
-from safetytwin.agent.redaction.names import is_secret_name
-from safetytwin.agent.redaction.text import redact_text
 from safetytwin.models.hardware import Disk, Hardware
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
 from safetytwin.models.system_state import Agent, CollectorStatus, SystemState
+from safetytwin.redaction import Redactor
+from safetytwin.redaction.environment import redact_environment
+from safetytwin.redaction.names import is_secret_name
+from safetytwin.redaction.text import redact_text
 
 SECRET = "hunter2Zx"
 URL = f"https://me:{SECRET}@host/"

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from safetytwin.agent.redaction.names import is_secret_name
-from safetytwin.agent.redaction.text import REDACTED, is_location, redact_text, refers_to_secret
+from safetytwin.redaction.names import is_secret_name
+from safetytwin.redaction.text import REDACTED, is_location, redact_text, refers_to_secret
 
 _MYSQL = {"-p": "joined"}
 _USER_AND_PASSWORD = {"-u": "next", "--user": "next", "-U": "next", "--proxy-user": "next"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safetytwin.agent.redaction.argv import redact_argv
+from safetytwin.redaction.argv import redact_argv
 
 SECRET = "hunter2Zx"
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from safetytwin.agent.redaction.names import is_secret_name
-from safetytwin.agent.redaction.text import REDACTED, redact_text
+from safetytwin.redaction.names import is_secret_name
+from safetytwin.redaction.text import REDACTED, redact_text
 
 _HARMLESS = (
     *(

@@ -2,9 +2,9 @@
 
 import re
 
-from safetytwin.agent.redaction.argv import redact_argv
-from safetytwin.agent.redaction.environment import redact_environment
-from safetytwin.agent.redaction.text import REDACTED, redact_text
+from safetytwin.redaction.argv import redact_argv
+from safetytwin.redaction.environment import redact_environment
+from safetytwin.redaction.text import REDACTED, redact_text
 
 _WORD = re.compile(r"""((?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\.|[^\s"'\\]|["'\\])+)""", re.DOTALL)
 _CREDENTIALS = frozenset({"SetCredential", "SetCredentialEncrypted"})

@@ -2,7 +2,7 @@
 
 import re
 
-from safetytwin.agent.redaction.names import is_secret_name
+from safetytwin.redaction.names import is_secret_name
 
 REDACTED = "[redacted]"
 

@@ -7,14 +7,14 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from safetytwin.agent.redaction.argv import redact_argv
-from safetytwin.agent.redaction.environment import redact_environment
-from safetytwin.agent.redaction.text import redact_text, redact_value
-from safetytwin.agent.redaction.unit_file import redact_unit_file
 from safetytwin.models.process import Process
 from safetytwin.models.service import Service
 from safetytwin.models.software import Package
 from safetytwin.models.system_state import SystemState
+from safetytwin.redaction.argv import redact_argv
+from safetytwin.redaction.environment import redact_environment
+from safetytwin.redaction.text import redact_text, redact_value
+from safetytwin.redaction.unit_file import redact_unit_file
 
 _ARGV_FIELDS = frozenset({"cmdline", "command", "argv", "exec_start"})
 _ENVIRONMENT_FIELDS = frozenset({"environment"})

@@ -1,5 +1,5 @@
 """The one choke point between what was seen and whatever is printed, written, sent or logged."""
 
-from safetytwin.agent.redaction.redactor import Redactor
+from safetytwin.redaction.redactor import Redactor
 
 __all__ = ["Redactor"]
