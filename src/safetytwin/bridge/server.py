@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import errno
-import fcntl
 import functools
 import ipaddress
 import logging
-import os
 import resource
 import signal
 import socket
@@ -34,6 +32,7 @@ from safetytwin.bridge.routes.page import page_routes
 from safetytwin.bridge.stores.base import StoreError
 from safetytwin.bridge.streams import Streams
 from safetytwin.bridge.twin_keeper import sqlite_keeper
+from safetytwin.lock import FileLock, LockedError
 
 _LOG = logging.getLogger(__name__)
 _LOCK = "bridge.lock"
@@ -294,29 +293,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-@contextlib.contextmanager
-def _data_dir(path: Path) -> Iterator[None]:
+def _data_dir(path: Path) -> FileLock:
     """Make the data directory and hold it, so that no second bridge uses it."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return FileLock(path / _LOCK)
+    except LockedError as error:
+        raise BridgeError(
+            f"Another bridge (process {error.holder}) uses {path}. End it, or choose another directory with --data."
+        ) from None
     except OSError as error:
         raise BridgeError(
             f"The data directory {path} can't be used: {error.strerror}. Choose one with --data."
         ) from None
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip() or "?"
-            raise BridgeError(
-                f"Another bridge (process {holder}) uses {path}. End it, or choose another directory with --data."
-            ) from None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(lock)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -26,17 +26,18 @@ from safetytwin.bridge.stores.base import (
     StoredFrame,
     StoreError,
     StoreFullError,
+    StoreLockedError,
     StoreStats,
 )
 from safetytwin.bridge.stores.blobs import Damage, row_sum
 from safetytwin.bridge.stores.sqlite_events import read_events, write_event
 from safetytwin.bridge.stores.sqlite_frames import SEAL_AT, seal, write_frame
 from safetytwin.bridge.stores.sqlite_history import History
-from safetytwin.bridge.stores.sqlite_lock import locked
 from safetytwin.bridge.stores.sqlite_retention import retain_step
 from safetytwin.bridge.stores.sqlite_salvage import damage_of, is_damage, salvaged
 from safetytwin.bridge.stores.sqlite_schema import StoreConnection, connect, migrate
 from safetytwin.bridge.stores.sqlite_series import read_names, read_series, write_series
+from safetytwin.lock import FileLock, LockedError
 
 _LOG = logging.getLogger(__name__)
 _RESERVE_BYTES = 16 << 20
@@ -53,7 +54,7 @@ class SqliteStore:
         self._path = directory / "history.sqlite3"
         self._reserve = directory / "reserve"
         self._reserve_bytes = reserve_bytes
-        self._lock = locked(directory / "store.lock")
+        self._lock = _held(directory)
         self._full = False
         self._damage = Damage()
         self._idle = threading.Semaphore(_READERS)
@@ -62,7 +63,7 @@ class SqliteStore:
         try:
             self._open()
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
         self._fill_reserve()
 
@@ -322,7 +323,7 @@ class SqliteStore:
         for reader in self._readers:
             reader.close()
         self._writer.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def _size(self) -> int:
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
@@ -395,3 +396,12 @@ class SqliteStore:
             return
         with self._reading() as connection:
             yield History(connection, host_id, host)
+
+
+def _held(directory: Path) -> FileLock:
+    try:
+        return FileLock(directory / "store.lock")
+    except LockedError as error:
+        raise StoreLockedError(
+            f"The store in {directory} is used by another process (pid {error.holder}): end it, or give another --data."
+        ) from None
