@@ -100,6 +100,26 @@ def test_series_of_what_was_sent(client):
     assert answer["series"]["cpu.usage"]["unit"] == "%"
 
 
+def test_series_whose_names_hold_a_comma_or_a_percent_sign(client):
+    odd = ["/data,old", "/100%2C", "/a[b],c]"]
+    disks = [{"mountpoint": path, "usage_percent": float(number)} for number, path in enumerate(odd)]
+    post_frames(client, [full_frame(state=bare_state(hardware={"hostname": "atlas", "disks": disks}))])
+    names = [f"disk[{path}].usage" for path in odd]
+    assert set(names) <= set(client.get("/api/v1/hosts/atlas/series/names").json()["names"])
+    asked = ",".join(name.replace("%", "%25").replace(",", "%2C") for name in names)
+    series = client.get("/api/v1/hosts/atlas/series", params={"names": asked, "from": "-1h"}).json()["series"]
+    assert {name: one["mean"] for name, one in series.items()} == {
+        name: [float(number)] for number, name in enumerate(names)
+    }
+
+
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_no_machine_is_named_by_dots_alone_which_a_url_takes_for_steps(client, dots):
+    problem = problem_of(client.post("/api/v1/update_state", json=bare_state(host_id=dots)))
+    assert (problem.status, problem.field) == (422, "$.host_id")
+    assert client.get("/api/v1/hosts").json()["hosts"] == []
+
+
 def test_the_figures_of_twins_and_store_are_on_the_page_of_metrics(client):
     post_frames(client, [full_frame()])
     text = client.get("/metrics").text

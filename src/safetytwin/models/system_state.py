@@ -17,7 +17,7 @@ from safetytwin.models.workload import Ai
 SCHEMA_VERSION = 1
 
 Status = Literal["ok", "absent", "denied", "timeout", "failed", "stale"]
-HostId = A[str, msgspec.Meta(pattern=r"^[a-z0-9._-]{1,64}\Z")]
+HostId = A[str, msgspec.Meta(pattern=r"^(?!\.{1,2}\Z)[a-z0-9._-]{1,64}\Z")]
 Timestamp = A[
     str,
     msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z\Z", max_length=30),

@@ -4,12 +4,13 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from safetytwin.bridge.moments import ACCEPTED, PATTERN, parse_moment
 from safetytwin.bridge.routes.table import Parameter
 from safetytwin.models.system_state import SystemState
 
-_HOST_ID = r"[a-z0-9._-]{1,64}"
+_HOST_ID = r"(?!\.{1,2}$)[a-z0-9._-]{1,64}"
 _FIELD = rf"(?:{'|'.join(SystemState.__struct_fields__)})(?:\.[A-Za-z0-9_-]{{1,60}}){{0,8}}"
 _KIND = r"[a-z0-9_.*-]{1,100}"
 _SERIES = r"[^,\u0000]{1,200}"
@@ -18,7 +19,7 @@ _MAX_TEXT = 500
 
 def _host_id(text: str) -> str:
     if not re.fullmatch(_HOST_ID, text, re.ASCII):
-        raise ValueError(f"{text[:80]!r} is no host id: 1 to 64 of a-z 0-9 . _ -")
+        raise ValueError(f"{text[:80]!r} is no host id: 1 to 64 of a-z 0-9 . _ - and more than dots")
     return text
 
 
@@ -64,6 +65,10 @@ def _list(what: str, each: str) -> Callable[[str], list[str]]:
         return names
 
     return parse
+
+
+def _series(text: str) -> list[str]:
+    return [unquote(name) for name in _list("the names of series", _SERIES)(text)]
 
 
 _A_MOMENT: dict[str, Any] = {"type": "string", "pattern": PATTERN}
@@ -114,9 +119,9 @@ SUBJECT = Parameter(
 )
 SERIES = Parameter(
     "names",
-    "Which series, comma-separated; series/names lists them.",
+    "Which series, comma-separated; series/names lists them. Within a name a comma is %2C and % is %25.",
     _names(_SERIES),
-    _list("the names of series", _SERIES),
+    _series,
     example="cpu.usage_percent",
 )
 

@@ -1,13 +1,17 @@
 // The names of series: cpu.usage, or with an item in brackets: disk[/data].usage.
 
-/** The name of a series; null where the API could not be asked for it (it splits names at commas). */
+/** The name of a series. */
 export function seriesName(kind, item, gauge) {
-  return item.includes(",") ? null : `${kind}[${item}].${gauge}`;
+  return `${kind}[${item}].${gauge}`;
 }
 
-/** A name in its parts: {kind: "disk.usage", item: "/data" or null}; null where the API could not be asked for it. */
+/** Names as the API is asked for them: it splits them at commas, so that one within a name is escaped. */
+export function namesAsked(names) {
+  return names.map((name) => name.replace(/[%,]/g, encodeURIComponent)).join(",");
+}
+
+/** A name in its parts: {kind: "disk.usage", item: "/data" or null}. */
 export function parseSeries(name) {
-  if (name.includes(",")) return null;
   const open = name.indexOf("[");
   const close = name.lastIndexOf("]");
   if (open < 0 || close < open) return { kind: name, item: null };

@@ -2,6 +2,7 @@
 
 import { ApiError, get, hostPath, now } from "./api.js";
 import { h } from "./dom.js";
+import { namesAsked } from "./series.js";
 
 const SPAN = 3600;
 const POINTS = 60;
@@ -30,7 +31,7 @@ export class Sparks {
   async #get(wanted, host, names, at) {
     const to = at ?? now();
     try {
-      const answer = await get(hostPath(host, "/series"), { names: names.join(","), from: to - SPAN, to, points: POINTS });
+      const answer = await get(hostPath(host, "/series"), { names: namesAsked(names), from: to - SPAN, to, points: POINTS });
       if (wanted !== this.#for) return;
       this.#series = Object.fromEntries(Object.entries(answer.series).map(([name, one]) => [name, { at: one.at, mean: one.mean }]));
       this.#changed();

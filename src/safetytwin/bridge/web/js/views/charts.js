@@ -57,9 +57,7 @@ class AllCharts {
 function groupsOf(names) {
   const groups = new Map();
   for (const [name, unit] of Object.entries(names)) {
-    const series = parseSeries(name);
-    if (series === null) continue;
-    const { kind, item } = series;
+    const { kind, item } = parseSeries(name);
     if (kind.startsWith("network.") && item === "lo") continue;
     const title = TITLES[kind] ?? kind;
     const group = groups.get(title) ?? { unit: unit ?? "1", names: [], place: ORDER.indexOf(kind.split(".")[0]) };

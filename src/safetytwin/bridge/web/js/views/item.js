@@ -129,7 +129,7 @@ function charts(app, section, item) {
     disks: () => [["in use", "%", [seriesName("disk", item.mountpoint, "usage")]]],
     network: () => [["traffic", "By/s", [seriesName("network", item.name, "rx"), seriesName("network", item.name, "tx")]]],
   }[section]?.();
-  if (names === undefined || names.some(([, , series]) => series.includes(null))) return null;
+  if (names === undefined) return null;
   const part = app.part(`charts of ${section} ${LISTS[section]?.keyOf(item) ?? item.uuid}`, () => new LineCharts(app, names));
   part.follow();
   return own(part.element);

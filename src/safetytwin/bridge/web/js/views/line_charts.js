@@ -3,7 +3,7 @@
 import { ApiError, get, hostPath, now } from "../api.js";
 import { Chart } from "../charts.js";
 import { h, morph } from "../dom.js";
-import { parseSeries } from "../series.js";
+import { namesAsked, parseSeries } from "../series.js";
 import { clock, day, duration, plain } from "../format.js";
 
 const SPANS = [["1 h", 3600], ["6 h", 21600], ["24 h", 86400], ["7 d", 604800], ["30 d", 2592000]];
@@ -65,7 +65,7 @@ export class LineCharts {
     const names = this.groups.flatMap(([, , series]) => series);
     if (names.length === 0) return;
     try {
-      const answers = await Promise.all(inParts(names, 40).map((part) => get(hostPath(this.app.route.host, "/series"), { names: part.join(","), from, to, points: POINTS })));
+      const answers = await Promise.all(inParts(names, 40).map((part) => get(hostPath(this.app.route.host, "/series"), { names: namesAsked(part), from, to, points: POINTS })));
       if (wanted !== this.#for) return;
       this.error = null;
       this.#show(Object.assign({}, ...answers.map((answer) => answer.series)), from, to);
