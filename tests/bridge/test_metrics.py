@@ -4,7 +4,7 @@ import re
 import pytest
 
 from parts.bridge_http import full_frame, post_frames, running
-from safetytwin.bridge.metrics import Counter, Exposition, Histogram
+from safetytwin.exposition import Counter, Exposition, Histogram
 
 # https://prometheus.io/docs/instrumenting/exposition_formats/
 SAMPLE = re.compile(

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from safetytwin.bridge.metrics import Exposition
 from safetytwin.bridge.routes.answers import (
     AiHosts,
     Difference,
@@ -18,6 +17,7 @@ from safetytwin.bridge.routes.answers import (
     Taken,
     Updated,
 )
+from safetytwin.exposition import Exposition
 from safetytwin.models.change import Change, Frame
 from safetytwin.models.system_state import SystemState
 

@@ -28,7 +28,6 @@ from safetytwin.bridge.ingest_work import (
     WaitError,
 )
 from safetytwin.bridge.keeper import Publish, Seen
-from safetytwin.bridge.metrics import Exposition, Labels
 from safetytwin.bridge.problems import Problem, too_busy
 from safetytwin.bridge.routes.answers import (
     AiHosts,
@@ -48,6 +47,7 @@ from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.bridge.summary import summary_of
 from safetytwin.bridge.twin_views import ai_of, difference_of, event_list, moments_of, series_set, stored_events
 from safetytwin.bridge.twins import Host
+from safetytwin.exposition import Exposition, Labels
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp

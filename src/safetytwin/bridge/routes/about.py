@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from safetytwin import __version__
 from safetytwin.bridge import openapi
-from safetytwin.bridge.metrics import MEDIA_TYPE, Exposition
 from safetytwin.bridge.routes.table import Call, Endpoint
+from safetytwin.exposition import MEDIA_TYPE, Exposition
 from safetytwin.models.fields import Record
 
 if TYPE_CHECKING:
