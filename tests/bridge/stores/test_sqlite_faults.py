@@ -24,7 +24,7 @@ from safetytwin.bridge.stores.base import (
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.bridge.stores.sqlite_schema import MIGRATIONS, connect, migrate
 
-ROUNDS = int(os.environ.get("SAFETYTWIN_KILL_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("TEST_KILL_ROUNDS", "12"))
 HARNESS = Path(__file__).parents[2] / "parts" / "ingest_harness.py"
 
 
