@@ -32,8 +32,8 @@ from safetytwin.bridge.ingest_work import (
     twin_of,
     typed,
 )
-from safetytwin.bridge.stores.base import Batch, Refusal, Store
-from safetytwin.bridge.twins import Contender, Host, load_hosts, with_fresh_folder
+from safetytwin.bridge.stores.base import Batch, Refusal, Store, StoreMovedError
+from safetytwin.bridge.twins import Contender, Host, load_host, load_hosts, with_fresh_folder
 from safetytwin.changes.diff import diff, tree_of
 from safetytwin.changes.kinds import event
 from safetytwin.changes.trees import ChangeError
@@ -116,6 +116,10 @@ class Ingest:
     def _commit(self, work: Work) -> None:
         try:
             kept = self._store.append(work.batch) if work.batch != Batch() else []
+        except StoreMovedError as error:
+            for host_id in error.host_ids:
+                self._load(host_id)
+            raise
         except BaseException:
             for host_id in work.hosts.keys() & self.hosts.keys():
                 self.hosts[host_id] = with_fresh_folder(self.hosts[host_id])
@@ -123,6 +127,14 @@ class Ingest:
         self.hosts.update(work.hosts)
         for host, change, first, end in work.published:
             self._publish(Publication(host, change, kept[first:end]))
+
+    def _load(self, host_id: str) -> None:
+        """Take a machine from the store as it is there, for another bridge may have written."""
+        host = load_host(self._store, host_id)
+        if host is None:
+            self.hosts.pop(host_id, None)
+        else:
+            self.hosts[host_id] = host
 
     def _take(self, work: Work, request: Request) -> Accepted:
         if request.state is not None:

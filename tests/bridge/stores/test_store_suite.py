@@ -1,17 +1,33 @@
 """What every store does, whatever it keeps things in."""
 
+import zlib
+
 import msgspec
 import pytest
 
+from parts.nats import linked, nats_server
 from parts.simulated import EPOCHS, Sender, fill
 from safetytwin.bridge.ingest import Ingest
 from safetytwin.bridge.stores.base import EventQuery, Retention, StateMissingError
+from safetytwin.bridge.stores.jetstream import JetStreamStore
 from safetytwin.bridge.stores.sqlite import SqliteStore
 
-STORES = {"sqlite": lambda folder: SqliteStore(folder, reserve_bytes=0)}
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory):
+    with nats_server(tmp_path_factory.mktemp("nats")) as server, linked(server.url) as link:
+        yield link
 
 
-@pytest.fixture(params=STORES)
+def sqlite(request, folder):
+    return SqliteStore(folder, reserve_bytes=0)
+
+
+def jetstream(request, folder):
+    return JetStreamStore(request.getfixturevalue("link"), prefix=f"t{zlib.crc32(str(folder).encode()):x}")
+
+
+@pytest.fixture(params=[sqlite, jetstream])
 def opened(request, tmp_path):
     """Open the same store again and again."""
     stores = []
@@ -19,7 +35,7 @@ def opened(request, tmp_path):
     def open_store():
         for store in stores:
             store.close()
-        stores[:] = [STORES[request.param](tmp_path)]
+        stores[:] = [request.param(request, tmp_path)]
         return stores[0]
 
     yield open_store
@@ -122,7 +138,11 @@ def test_a_forgotten_machine_is_gone_and_may_come_back(opened):
     assert store.state_at("atlas", again.machine.now).state == again.states[2]
 
 
-def test_retention_thins_then_deletes_and_never_the_newest(opened):
+def test_retention_thins_then_deletes_and_never_the_newest(opened, request):
+    if request.node.callspec.params["opened"] is jetstream:
+        request.applymarker(
+            pytest.mark.xfail(strict=True, reason="the stream itself is kept within its limits, and not thinned")
+        )
     store = opened()
     sender = Sender()
     fill(Ingest(store), sender, 1000)

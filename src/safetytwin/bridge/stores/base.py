@@ -26,6 +26,14 @@ class StoreLockedError(StoreError):
     """Another process uses the store."""
 
 
+class StoreMovedError(StoreError):
+    """What the bridge has in memory of some machines is not what is kept: load them again before the next batch."""
+
+    def __init__(self, text: str, host_ids: frozenset[str]) -> None:
+        super().__init__(text)
+        self.host_ids = host_ids
+
+
 class StoreDamagedError(StoreError):
     """What is on the disk is not what was written; the store mends itself before it is written to again."""
 
