@@ -69,3 +69,25 @@ def test_a_named_file_must_exist() -> None:
 
 def test_every_key_is_described() -> None:
     assert all(keys().values())
+
+
+def test_labels_come_from_a_table_from_pairs_or_from_flags(tmp_path) -> None:
+    path = _file(tmp_path, '[labels]\nrole = "web"\n"site/room" = "waw 3"')
+    assert load(path, {}, {}).config.labels == {"role": "web", "site/room": "waw 3"}
+    assert load(path, {"SAFETYTWIN_LABELS": "role=db, rack = 7"}, {}).config.labels == {"role": "db", "rack": "7"}
+    found = load(path, {}, {"labels": {"role": "gpu"}})
+    assert (found.config.labels, found.sources["labels"]) == ({"role": "gpu"}, "--label")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("web", "NAME=VALUE"),
+        ("a b=c", "labels"),
+        ("=c", "labels"),
+        ("role=" + "x" * 201, "labels"),
+    ],
+)
+def test_what_is_no_label_is_refused(tmp_path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(_file(tmp_path, ""), {"SAFETYTWIN_LABELS": text}, {})

@@ -149,3 +149,9 @@ def test_help_has_examples(environment) -> None:
     done = _run(environment, "--help")
     assert done.returncode == 0
     assert "examples:" in done.stdout
+
+
+def test_labels_of_the_configuration_are_in_the_state(environment) -> None:
+    done = _run(environment, "--output", "-", "--label", "role=web", "--label", "rack=7")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["labels"] == {"role": "web", "rack": "7"}

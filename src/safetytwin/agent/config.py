@@ -13,6 +13,9 @@ from msgspec import Meta
 
 ENVIRONMENT_PREFIX = "SAFETYTWIN_"
 
+LabelName = A[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_./-]{0,61}[A-Za-z0-9])?\Z")]
+LabelValue = A[str, Meta(max_length=200)]
+
 
 class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every key of the agent's configuration, with its default."""
@@ -39,6 +42,7 @@ class AgentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recognise: A[bool, Meta(description="recognise AI workloads and the models they use")] = True
     model_directories: A[list[str], Meta(description="directories to look for model files in, beside the engines' own stores")] = msgspec.field(default_factory=list)
     ai_catalogue: A[str | None, Meta(description="TOML file with engines of your own; docs/catalogue.md")] = None
+    labels: A[dict[LabelName, LabelValue], Meta(description="what to call this machine by in questions to a fleet, such as role=web")] = msgspec.field(default_factory=dict)
     ask_engines: A[bool, Meta(description="ask engines on loopback which models they hold: only GETs that load nothing")] = False
     # fmt: on
 
@@ -79,7 +83,7 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     for source, given in (
         _from_file(path),
         *((name, {key: value}) for name, key, value in _from_environment(environment)),
-        *(("--" + key.replace("_", "-"), {key: value}) for key, value in flags.items() if value is not None),
+        *((flag_of(key), {key: value}) for key, value in flags.items() if value is not None),
     ):
         for key, value in given.items():
             _check(source, key, value)
@@ -122,10 +126,25 @@ def _from_text(source: str, key: str, text: str) -> Any:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.strip().lower()]
         if kind is list:
             return [part.strip() for part in text.split(",") if part.strip()]
+        if kind is dict:
+            return dict(label_of(part) for part in text.split(",") if part.strip())
         return kind(text) if kind in {int, float} else text
     except (ValueError, KeyError):
-        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        wanted = {bool: "true or false", int: "a whole number", float: "a number", dict: "NAME=VALUE,NAME=VALUE"}[kind]
         raise ConfigError(f"{source}: {text!r} is not {wanted}") from None
+
+
+def label_of(text: str) -> tuple[str, str]:
+    """Return the name and the value of a label that is written NAME=VALUE; raises ValueError where it is not."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise ValueError(f"{text!r} is no label; write NAME=VALUE, such as role=web")
+    return name.strip(), value.strip()
+
+
+def flag_of(key: str) -> str:
+    """Return the flag that sets a key; one that may be repeated gives one label at a time."""
+    return "--label" if key == "labels" else "--" + key.replace("_", "-")
 
 
 def value_of(key: str, value: Any) -> Any:
@@ -158,10 +177,10 @@ def _meta(annotated: Any) -> Meta:
 
 
 def type_of(key: str) -> type:
-    """Return the plain type of a key's value: bool, list, float, int or str."""
+    """Return the plain type of a key's value: dict, bool, list, float, int or str."""
     field = next(field for field in msgspec.structs.fields(AgentConfig) if field.name == key)
     text = str(field.type.__origin__)
-    for name, kind in (("bool", bool), ("list", list), ("float", float), ("int", int)):
+    for name, kind in (("dict", dict), ("bool", bool), ("list", list), ("float", float), ("int", int)):
         if name in text:
             return kind
     return str

@@ -1,7 +1,7 @@
 """One look from beginning to end: collect, recognise, redact. Whatever leaves here may be shown, written or sent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -24,16 +24,20 @@ class Observer:
         looker: SystemLooker,
         redactor: Redactor,
         recognise: Callable[[SystemState], SystemState] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._looker = looker
         self._redactor = redactor
         self._recognise = recognise
+        self._labels = dict(labels) if labels else None
 
     def observe(self, *, without: frozenset[str] = frozenset()) -> SystemState:
         """Look once; rates are null the first time, for they need the look before."""
         state = self._looker.look(without=without)
         if self._recognise is not None:
             state = _recognised(state, self._recognise)
+        if self._labels is not None:
+            state = msgspec.structs.replace(state, labels=self._labels)
         return self._redactor.redact(state)
 
     def observe_once(self) -> SystemState:
@@ -64,7 +68,9 @@ def _recognised(state: SystemState, recognise: Callable[[SystemState], SystemSta
 
 def make_observer(config: AgentConfig, host_id: str) -> Observer:
     """Return what looks, recognises and redacts, as the configuration says; raises ValueError as make_looker does."""
-    return Observer(make_looker(config, host_id), Redactor(config.allow_environment), make_recogniser(config))
+    return Observer(
+        make_looker(config, host_id), Redactor(config.allow_environment), make_recogniser(config), config.labels
+    )
 
 
 def make_looker(config: AgentConfig, host_id: str) -> SystemLooker:

@@ -13,8 +13,18 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("configuration (flags are stronger than the environment, that than the file)")
     group.add_argument("--config", metavar="FILE", help=f"configuration file; default: {agent_config.default_path()}")
     for key, description in agent_config.keys().items():
-        flag, kind = "--" + key.replace("_", "-"), agent_config.type_of(key)
-        if kind is bool:
+        flag, kind = agent_config.flag_of(key), agent_config.type_of(key)
+        if kind is dict:
+            group.add_argument(
+                flag,
+                dest=key,
+                type=_label,
+                action="append",
+                metavar="NAME=VALUE",
+                default=None,
+                help=f"{description}; may be repeated",
+            )
+        elif kind is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=description)
         elif kind is list:
             group.add_argument(
@@ -25,6 +35,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
             group.add_argument(
                 flag, type=_checked(key, kind), metavar=metavar, default=None, help=description.replace("%", "%%")
             )
+
+
+def _label(text: str) -> tuple[str, str]:
+    try:
+        return agent_config.label_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _checked(key: str, kind: type) -> Any:
@@ -45,6 +62,8 @@ def configured(options: argparse.Namespace) -> agent_config.Configured:
     """Return the configuration that holds for these options; raises UserError."""
     known = agent_config.keys()
     flags = {key: getattr(options, key) for key in known}
+    if flags["labels"] is not None:
+        flags["labels"] = dict(flags["labels"])
     try:
         return agent_config.load(options.config, os.environ, flags)
     except agent_config.ConfigError as error:

@@ -68,3 +68,4 @@ class SystemState(Record, frozen=True):
     ai: A[Ai | None, state_field("AI workloads and models.")] = None
     software: A[Software | None, state_field("Installed packages, users, kernel settings, the administrator's units.")] = None
     extra: A[dict[str, Any] | None, state_field("What collectors of other packages found, by collector.")] = None
+    labels: A[dict[str, str] | None, state_field("What the agent's configuration calls the machine by, such as role: web.")] = None
