@@ -12,7 +12,7 @@ from parts.nats import linked, nats_cluster, nats_server
 from parts.simulated import Sender, fill
 from safetytwin.bridge.ingest import Ingest
 from safetytwin.bridge.stores.base import StoreError, StoreFullError, StoreMovedError
-from safetytwin.bridge.stores.jetstream import JetStreamStore
+from safetytwin.bridge.stores.jetstream import JetStreamStore, jetstream_store
 
 ROUNDS = int(os.environ.get("TEST_KILL_ROUNDS", "3"))
 
@@ -119,3 +119,18 @@ def test_a_state_larger_than_a_message_is_kept_in_parts(tmp_path):
         assert new_store_states(link, sender) == [sender.states[seq] for seq in sorted(sender.states)]
         assert store.stats().damaged == 0
         store.close()
+
+
+def test_options_of_the_address_make_the_stream_and_wrong_ones_are_refused(tmp_path):
+    with nats_server(tmp_path) as server, linked(server.url) as link:
+        for options, why in (
+            ([("replica", "3")], "no option 'replica'"),
+            ([("replicas", "2")], "1, 3 or 5"),
+            ([("max_bytes", "5G")], "whole number"),
+            ([("replicas", "3")], "can't be made"),  # a server alone
+        ):
+            with pytest.raises(StoreError, match=why):
+                jetstream_store(link, options)
+        jetstream_store(link, [("replicas", "1"), ("max_bytes", "100000")]).close()
+        config = link.call(lambda client: client.jetstream().stream_info("safetytwin-history")).config
+        assert (config.num_replicas, config.max_bytes) == (1, 100_000)

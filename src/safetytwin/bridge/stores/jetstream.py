@@ -36,6 +36,23 @@ _TOGETHER = 500
 """Messages of the stream that are copied with one write."""
 
 
+def jetstream_store(link: NatsLink, options: Sequence[tuple[str, str]]) -> "JetStreamStore":
+    """Open the store with what stands after the ? of NATS's address: replicas=1|3|5, max_bytes=BYTES.
+
+    Both count where the stream is not there yet. Raises StoreError.
+    """
+    given = dict(options)
+    unknown = given.keys() - {"replicas", "max_bytes"}
+    if unknown:
+        raise StoreError(f"The store in NATS has no option {min(unknown)!r}: only replicas and max_bytes.")
+    replicas, size = given.get("replicas", "1"), given.get("max_bytes")
+    if replicas not in {"1", "3", "5"}:
+        raise StoreError("replicas is how many servers keep each message: 1, 3 or 5.")
+    if size is not None and not (size.isascii() and size.isdecimal() and int(size) > 0):
+        raise StoreError("max_bytes is the most that the history may take on each server, in bytes: a whole number.")
+    return JetStreamStore(link, replicas=int(replicas), max_bytes=None if size is None else int(size))
+
+
 class JetStreamStore:
     """Keeps all machines in the stream PREFIX-history, for any number of bridges, each with machines of its own."""
 
