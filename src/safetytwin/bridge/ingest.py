@@ -116,13 +116,12 @@ class Ingest:
     def _commit(self, work: Work) -> None:
         try:
             kept = self._store.append(work.batch) if work.batch != Batch() else []
-        except StoreMovedError as error:
-            for host_id in error.host_ids:
-                self._load(host_id)
-            raise
-        except BaseException:
+        except BaseException as error:
             for host_id in work.hosts.keys() & self.hosts.keys():
                 self.hosts[host_id] = with_fresh_folder(self.hosts[host_id])
+            if isinstance(error, StoreMovedError):
+                for host_id in error.host_ids:
+                    self._load(host_id)
             raise
         self.hosts.update(work.hosts)
         for host, change, first, end in work.published:
