@@ -19,6 +19,7 @@ from safetytwin.agent.schedule import Schedule
 from safetytwin.agent.spool import Spool
 from safetytwin.cli.agent_options import configured
 from safetytwin.cli.errors import UserError
+from safetytwin.notify import Notifier
 
 LOG = logging.getLogger("safetytwin.agent")
 
@@ -62,18 +63,26 @@ def _report(config: AgentConfig, options: argparse.Namespace, stack: contextlib.
     LOG.info("this machine is %s; reporting to %s", host_id, config.bridge)
 
     def reload() -> None:
+        loop.notifier.reloading()
+        taken = take_configuration()
+        loop.notifier.ready(
+            "the configuration was read again" if taken else "the new configuration is unfit: see the log"
+        )
+
+    def take_configuration() -> bool:
         try:
             renewed = configured(options).config
             replacement = make_observer(renewed, host_id)
         except (UserError, ValueError) as error:
             LOG.error("the configuration stays as it was: %s", error)  # noqa: TRY400 - the text says it all
-            return
+            return False
         loop.observer.close()
         loop.observer = replacement
         loop.interval = renewed.interval
         loop.schedule = Schedule(renewed.interval)
         loop.governor = Governor(renewed.cpu_budget_percent, renewed.memory_budget_bytes)
         LOG.info("the configuration was read again; bridge, token and spool are taken at the next start")
+        return True
 
     interrupts = Interrupts()
     try:
@@ -84,6 +93,7 @@ def _report(config: AgentConfig, options: argparse.Namespace, stack: contextlib.
             "safetytwin agent --reset-identity"
         ) from error
     finally:
+        loop.notifier.stopping()
         interrupts.close()
         loop.observer.close()
         client.close()
@@ -107,4 +117,5 @@ def make_loop(config: AgentConfig, host_id: str, client: BridgeClient, spool: Sp
         governor=Governor(config.cpu_budget_percent, config.memory_budget_bytes),
         schedule=Schedule(config.interval),
         interval=config.interval,
+        notifier=Notifier(os.environ),
     )
