@@ -22,14 +22,17 @@ from dataclasses import dataclass
 from load import build, load, run_in_own_namespaces
 from peers.outside import cpu_seconds, tree
 from peers.programs import APPS, GLANCES, NODE_EXPORTER, PROCESS_EXPORTER, TOP, Program, Running
+from peers.targets import FLOOR, GOPSUTIL, OURS, OURS_WITH_FILES, PSUTIL, cost, targets_table
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PAUSE = 1.0
 WARM_UP = 2
 MOST_LOOKS = 18
-LONGEST = 12.0
+LONGEST = 9.0
 """Seconds for the looks of one peer at one size; at least FEWEST_LOOKS are made."""
-FEWEST_LOOKS = 5
+FEWEST_LOOKS = 3
+GIVEN_UP = 60.0
+"""Seconds after which a peer counts as failed at a size."""
 PAGE = os.path.join(os.path.dirname(HERE), "docs", "look-cost.md")
 BEGIN, END = "<!-- written by ./dev bench look -->\n", "<!-- end of what ./dev bench look writes -->\n"
 
@@ -64,7 +67,8 @@ def _gopsutil(folder: str) -> list[str] | None:
         module.write("module peer\n")
     environment = os.environ | {"GO111MODULE": "off", "GOPATH": f"{folder}:/usr/share/gocode", "GOFLAGS": ""}
     binary = os.path.join(folder, "gopsutil_peer")
-    subprocess.run(["go", "build", "-o", binary, "peer"], check=True, env=environment, cwd=source)
+    build_it = ["go", "build", "-o", binary, "peer"]
+    subprocess.run(build_it, check=True, env=environment, cwd=source, capture_output=True, text=True, timeout=120)
     return [binary, str(MOST_LOOKS), str(PAUSE), str(LONGEST)]
 
 
@@ -80,14 +84,14 @@ def _program(program: Program) -> Peer:
 PROGRAMS = {program.name: program for program in (GLANCES, PROCESS_EXPORTER, NODE_EXPORTER, APPS, TOP)}
 _GO = "apt-get install golang-go golang-github-shirou-gopsutil-dev"
 PEERS = (
-    Peer("SafetyTwin", _ourselves("safetytwin"), "open files, unless asked for"),
+    Peer(OURS, _ourselves("safetytwin"), "open files, unless asked for"),
     Peer("SafetyTwin, no sockets", _ourselves("safetytwin-no-sockets"), "connections"),
-    Peer("SafetyTwin, open files", _ourselves("safetytwin-open-files")),
+    Peer(OURS_WITH_FILES, _ourselves("safetytwin-open-files")),
     Peer("SafetyTwin, the whole machine", _ourselves("safetytwin-machine"), "AI workloads"),
     Peer("SafetyTwin, whole, with AI", _ourselves("safetytwin-ai")),
-    Peer("the kernel's floor (C)", _floor, "anything but whether each process ran"),
-    Peer("psutil", _ourselves("psutil", "psutil"), "services, containers, control groups", "pip install psutil"),
-    Peer("gopsutil (Go)", _gopsutil, "services, containers, control groups", _GO),
+    Peer(FLOOR, _floor, "anything: it makes the reads of a look and parses none of them"),
+    Peer(PSUTIL, _ourselves("psutil", "psutil"), "services, containers, control groups", "pip install psutil"),
+    Peer(GOPSUTIL, _gopsutil, "services, containers, control groups", _GO),
     *map(_program, PROGRAMS.values()),
 )
 
@@ -176,20 +180,27 @@ def measure_program(program: Program) -> dict[str, object] | None:
         pid = running.process.pid
         try:
             _wait_until_it_answers(program, running)
-            rounds = max(FEWEST_LOOKS, int(LONGEST / PAUSE))
+            costs, ends = [], time.monotonic() + LONGEST
             before = sum(map(cpu_seconds, tree(pid)))
-            for _ in range(rounds):
+            while time.monotonic() < ends or len(costs) < FEWEST_LOOKS:
                 if running.ask is not None:
                     running.ask()
                 time.sleep(PAUSE)
-            spent = sum(map(cpu_seconds, tree(pid))) - before
+                after = sum(map(cpu_seconds, tree(pid)))
+                costs.append(1000 * (after - before))
+                before = after
             if running.process.poll() is not None:
                 raise SystemExit(f"{program.name} ended by itself with status {running.process.returncode}")
             peak = sum(_peak_megabytes(str(one)) for one in tree(pid))
         finally:
             running.process.send_signal(signal.SIGTERM)
-            running.process.wait(30)
-    return {"processes": None, "first_ms": None, "mean_ms": 1000 * spent / rounds, "looks": rounds, "rss_mb": peak}
+            try:
+                running.process.wait(10)
+            except subprocess.TimeoutExpired:
+                running.process.kill()
+                running.process.wait()
+    result: dict[str, object] = {"mean_ms": statistics.fmean(costs), "looks": len(costs), "rss_mb": peak}
+    return result | ({"median_ms": statistics.median(costs)} if running.ask is not None else {})
 
 
 def _wait_until_it_answers(program: Program, running: Running) -> None:
@@ -218,27 +229,48 @@ def run(sizes: list[int]) -> list[dict[str, object]]:
     results: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory(prefix="safetytwin-bench-") as folder:
         build(folder)
-        commands = [(peer, peer.command(folder)) for peer in PEERS]
+        commands = [(peer, *prepared(peer, folder)) for peer in PEERS]
         for size in sizes:
             with load(folder, size, seconds=1200):
-                for peer, command in commands:
-                    result: dict[str, object] | None = None
+                for peer, command, failure in commands:
+                    result = failure
                     if command is not None:
                         print(f"{size}: {peer.name}", file=sys.stderr)
-                        result = _measured(peer, command)
-                    results.append({"load": size, "peer": peer.name, "installed": result is not None} | (result or {}))
+                        result = measured(command)
+                    results.append({"load": size, "peer": peer.name} | result)
     return results
 
 
-def _measured(peer: Peer, command: list[str]) -> dict[str, object] | None:
-    """Return what a peer's measurement prints; None where it is not installed, or failed, which is then said."""
+def prepared(peer: Peer, folder: str) -> tuple[list[str] | None, dict[str, object]]:
+    """Return how a peer is measured, or None and why it can't be."""
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        print(f"{peer.name} could not be measured: {error}\n{error.stderr or ''}", file=sys.stderr)
-        return None
-    result: dict[str, object] | None = json.loads(done.stdout)
-    return result
+        return peer.command(folder), {"state": "not installed"}
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, _failed(error)
+
+
+def measured(command: list[str], longest: float = GIVEN_UP) -> dict[str, object]:
+    """Return what a peer's measurement prints, and its state: measured, not installed, or failed and why."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        try:
+            printed, said = running.communicate(timeout=longest)
+            if running.returncode:
+                raise subprocess.CalledProcessError(running.returncode, command, printed, said)
+            result = json.loads(printed)
+        except (subprocess.SubprocessError, ValueError) as error:
+            return _failed(error)
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)  # a program it started would otherwise go on
+    return {"state": "measured"} | result if result else {"state": "not installed"}
+
+
+def _failed(error: Exception) -> dict[str, object]:
+    said = getattr(error, "stderr", None)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+    return {"state": "failed", "why": "; ".join([str(error), *text.strip().splitlines()[-3:]])}
 
 
 def table(results: list[dict[str, object]]) -> str:
@@ -250,16 +282,15 @@ def table(results: list[dict[str, object]]) -> str:
         rows = []
         for size in sizes:
             result = found[size, peer.name]
-            rows += values(result, found[size, PEERS[0].name]) if result["installed"] else ["not measured", ""]
+            state = str(result["state"])
+            rows += values(result, found[size, OURS]) if state == "measured" else [state, ""]
         return " | ".join(rows)
 
     def later(result: dict[str, object], ours: dict[str, object]) -> list[str]:
-        return [_short(result["mean_ms"]), _short(_number(result["mean_ms"]) / _number(ours["mean_ms"]))]
+        return _with_ratio(cost(result), cost(ours))
 
     def first(result: dict[str, object], ours: dict[str, object]) -> list[str]:
-        known = result["first_ms"] is not None
-        ratio = _short(_number(result["first_ms"]) / _number(ours["first_ms"])) if known else "–"
-        return [_short(result["first_ms"]) if known else "–", ratio]
+        return _with_ratio(cost(result, first=True), cost(ours, first=True))
 
     head = "".join(f" {size:,} | × |" for size in sizes)  # noqa: RUF001 - the sign of multiplication is meant
     line = "---|" * (2 * len(sizes))
@@ -273,15 +304,15 @@ def table(results: list[dict[str, object]]) -> str:
     for peer in PEERS:
         peaks = [found[size, peer.name].get("rss_mb") for size in sizes]
         lines.append(f"| {peer.name} | " + " | ".join("–" if peak is None else _short(peak) for peak in peaks) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", targets_table(results)])
 
 
-def _number(value: object) -> float:
-    return float(str(value))
+def _with_ratio(value: float | None, ours: float | None) -> list[str]:
+    return ["–" if value is None else _short(value), "–" if value is None or not ours else _short(value / ours)]
 
 
 def _short(value: object) -> str:
-    number = _number(value)
+    number = float(str(value))
     return f"{number:.0f}" if number >= 99.5 else f"{number:.1f}" if number >= 9.95 else f"{number:.2f}"
 
 
@@ -320,9 +351,12 @@ def main() -> None:
     results = run(sizes)
     text = table(results)
     print(json.dumps(results, indent=2) if arguments.json else text)
-    missing = [peer for peer in PEERS if any(r["peer"] == peer.name and not r["installed"] for r in results)]
-    for peer in missing:
-        print(f"{peer.name} is not installed; to have it measured: {peer.install}", file=sys.stderr)
+    for result in results:
+        if result["state"] == "failed":
+            print(f"{result['peer']} failed at {result['load']}: {result['why']}", file=sys.stderr)
+    for peer in PEERS:
+        if any(one["peer"] == peer.name and one["state"] == "not installed" for one in results):
+            print(f"{peer.name} is not installed; to have it measured: {peer.install}", file=sys.stderr)
     if not arguments.no_page:
         write_page(PAGE, BEGIN, END, text)
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CACHE = os.path.join(os.path.dirname(HERE), ".cache")
+ANSWER = 30.0
+"""Seconds that a program may take to answer when it is asked."""
 APPS_PLUGIN = "/usr/lib/netdata/plugins.d/apps.plugin"
 
 
@@ -87,7 +89,9 @@ def _scraped(program: str, *options: str) -> Callable[[str, float], Running | No
         import urllib.request  # noqa: PLC0415 - as xmlrpc.client above
 
         url = f"http://127.0.0.1:{port}/metrics"
-        return Running(_popen([path, address, *everything], cwd=folder), lambda: urllib.request.urlopen(url).read())
+        return Running(
+            _popen([path, address, *everything], cwd=folder), lambda: urllib.request.urlopen(url, timeout=ANSWER).read()
+        )
 
     return start
 
