@@ -48,6 +48,11 @@ export async function get(path, query, signal) {
   return (await request("GET", path, { query, signal })).json();
 }
 
+/** Ask for something to be done; the answer says what became of it. */
+export async function send(method, path, body) {
+  return (await request(method, path, { body })).json();
+}
+
 /** A state of a machine: {state, revision, at}. */
 export async function getState(hostId, at, signal) {
   const response = await request("GET", hostPath(hostId), { query: { at }, signal });

@@ -1,6 +1,6 @@
 // Addresses: every view has one that can be sent to someone, the moment included.
 
-const SECTIONS = new Set(["processes", "services", "containers", "workloads", "models", "gpus", "disks", "network", "sensors", "charts", "events", "compare", "agent"]);
+const SECTIONS = new Set(["processes", "services", "containers", "workloads", "models", "gpus", "disks", "network", "sensors", "charts", "events", "compare", "twin", "agent"]);
 
 /** What an address asks for: {view: "hosts" | "machine" | "events" | "ai" | "none", host, section, key, query}. */
 export function parse(address) {

@@ -17,6 +17,7 @@ import { listView } from "./list.js";
 import { meters } from "./meters.js";
 import { overview } from "./overview.js";
 import { machineProblem, loading } from "./states.js";
+import { vmView } from "./vm.js";
 import { workloadsView, workloadView } from "./workloads.js";
 
 const LATE_LOOKS = 4; // intervals without a look after which the age is said in amber
@@ -35,6 +36,7 @@ function section(app) {
   if (name === "charts") return chartsView(app);
   if (name === "events") return eventsView(app);
   if (name === "compare") return compareView(app);
+  if (name === "twin") return vmView(app);
   if (name === "agent") return agentView(app);
   if (name === "gpus" && key === null) return gpusView(app);
   if (name === "workloads") return key === null ? workloadsView(app) : workloadView(app);
@@ -122,6 +124,7 @@ function places(app) {
     ["charts", "charts"],
     ["events", "events"],
     ["compare", "compare", undefined, { from: Math.round(((momentOf(app.route) ?? now()) - 3600) / 60) * 60, to: momentOf(app.route), at: null }],
+    ["twin", "twin"],
     ["agent", "agent"],
   ];
   return h(
