@@ -234,6 +234,40 @@ def test_a_socket_in_the_place_of_another_is_seen_at_once(collector):
         assert after != before
 
 
+def test_a_shared_socket_closed_with_the_count_unchanged(collector):
+    with puppet() as one:
+        one.do("import subprocess")
+        one.do("s = socket.create_server(('127.0.0.1', 0))")
+        one.do("holder = subprocess.Popen(['sleep', '240'], pass_fds=[s.fileno()])")
+        try:
+            before = settled(collector, 10)[one.pid]
+            assert len(before.connections) == 1
+            one.do("s.close(); f = open('/etc/passwd')")
+            looks_until(collector, lambda seen: not seen[one.pid].connections, RECHECK_LOOKS + 1)
+            assert look(collector)[one.pid].num_fds == before.num_fds
+        finally:
+            one.do("holder.kill(); holder.wait()")
+
+
+def test_a_shared_socket_received_in_the_place_of_a_closed_file(collector, tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.create_server(("127.0.0.1", 0)) as shared, socket.socket(socket.AF_UNIX) as server, puppet() as one:
+        server.bind(path)
+        server.listen(1)
+        one.do(f"u = socket.socket(socket.AF_UNIX); u.connect({path!r}); f = open('/etc/passwd')")
+        link, _ = server.accept()
+        with link:
+            before = settled(collector, 10)[one.pid]
+            assert before.connections == []
+            socket.send_fds(link, [b"here"], [shared.fileno()])
+            one.do("f.close(); kept.extend(socket.recv_fds(u, 4, 1)[1])")
+            port = shared.getsockname()[1]
+            looks_until(
+                collector, lambda seen: [c.local_port for c in seen[one.pid].connections] == [port], LIGHT_LOOKS
+            )
+            assert look(collector)[one.pid].num_fds == before.num_fds
+
+
 def test_a_half_closed_connection(collector):
     with puppet() as one, puppet() as other:
         one.do("s = socket.create_server(('127.0.0.1', 0)); s.listen()")

@@ -47,6 +47,7 @@ class Facts:
         "_machine",
         "_read_at",
         "_same_network",
+        "_socket_links",
         "_stat_raw",
         "_statm_raw",
         "_swap",
@@ -92,6 +93,7 @@ class Facts:
         self.num_fds: int | None = None
         self.sockets: tuple[int, ...] | None = None
         """Inodes of its sockets of any kind."""
+        self._socket_links: list[tuple[int, str]] = []
         self.open_files: list[OpenFile] | None = None
         self.connections: list[Connection] | None = None
         self.environment: dict[str, str] | None = None
@@ -161,8 +163,11 @@ class Facts:
         else:
             self.cpu_percent = None
 
-    def read_moving(self, *, ran: bool, recheck: bool, light: bool) -> None:
-        """Read what a process that ran, that is rechecked or that is lightly swept may have changed; raises GONE."""
+    def read_moving(self, *, ran: bool, recheck: bool, light: bool, descriptors: bool) -> None:
+        """Read what a process that ran, that is rechecked or that is lightly swept may have changed; raises GONE.
+
+        Where descriptors is False a recheck reads only those again that were sockets, unless open files are wanted.
+        """
         missing = False
         if recheck:
             missing = self._read_status() | self._read_arguments()
@@ -175,8 +180,9 @@ class Facts:
             self._read_io()
         counted = self.num_fds
         self._count_descriptors()
-        if recheck or (counted != self.num_fds and self.pid != self._machine.own_pid):
-            # The agent's own number moves with what it keeps; a socket that it opened is searched for like others'.
+        # The agent's own number moves with what it keeps; a socket that it opened is searched for like others'.
+        moved = descriptors or (counted != self.num_fds and self.pid != self._machine.own_pid)
+        if moved or (recheck and (self._machine.want_open_files or self._sockets_moved())):
             self.read_descriptors()
         if missing:
             read_file(self.base + "stat")  # raises GONE where that is why
@@ -298,11 +304,22 @@ class Facts:
         links = read_links(self.base + "fd", without=own)
         if links is None:
             self.sockets = self.open_files = None
+            self._socket_links = []
             return
-        inodes = (socket_inode(link) for _, link in links if link.startswith("socket:"))
+        self._socket_links = [one for one in links if one[1].startswith("socket:")]
+        inodes = (socket_inode(link) for _, link in self._socket_links)
         self.sockets = tuple(dict.fromkeys(inode for inode in inodes if inode is not None))
         if machine.want_open_files:
             self.open_files = [OpenFile(number, link) for number, link in links if link.startswith("/")]
+
+    def _sockets_moved(self) -> bool:
+        """Tell whether a descriptor that was a socket is another or none, or whether they are not known."""
+        if self.sockets is None:
+            return True
+        try:
+            return any(os.readlink(f"{self.base}fd/{number}") != link for number, link in self._socket_links)
+        except OSError:
+            return True
 
     def connect(self, table: Mapping[int, Connection] | None) -> bool:
         """Take the connections from the sockets of the machine; return whether they changed."""

@@ -26,6 +26,7 @@ class Tracked(Facts):
     __slots__ = (
         "_light_at",
         "_ran_at",
+        "_ran_since_read",
         "_recheck_at",
         "_whole_at",
         "due",
@@ -52,6 +53,7 @@ class Tracked(Facts):
         if self.gate_is_stat:
             self.gate = self._stat_raw
         self._ran_at = look
+        self._ran_since_read = False
         self._recheck_at = _NEVER
         self._light_at = look + 1 + pid % LIGHT_LOOKS
         self._whole_at = look + 1 + pid % WHOLE_LOOKS
@@ -119,6 +121,7 @@ class Tracked(Facts):
             if self._ran_at == look - 1 and self._hot_files is None:
                 self.warm_up()
             self._ran_at = look
+            self._ran_since_read = True
             if self._recheck_at == _NEVER:
                 self._recheck_at = look + RECHECK_LOOKS - (look - self.pid) % RECHECK_LOOKS  # spread over the looks
         recheck = whole or look >= self._recheck_at or (light and self.gate_is_stat)
@@ -133,8 +136,12 @@ class Tracked(Facts):
         self.measure_cpu(now, unrun_since)
         if whole:
             self.read_all()
+            self._ran_since_read = False
         elif ran or light or recheck:
-            self.read_moving(ran=ran, recheck=recheck, light=light)
+            descriptors = light and (self.gate_is_stat or self._ran_since_read)
+            self.read_moving(ran=ran, recheck=recheck, light=light, descriptors=descriptors)
+            if descriptors:
+                self._ran_since_read = False  # what it did after its gate was read is told by the next gate
         if recheck:
             self._recheck_at = _NEVER
         if light:
