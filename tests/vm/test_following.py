@@ -242,7 +242,16 @@ def test_a_record_that_can_not_be_read_is_said(twins):
 def test_the_console_is_its_last_lines(twins):
     with open(twins.files.path("host-1", "console.log"), "wb") as file:
         file.write(b"x" * 100_000 + b"\nGUEST\r\n\xff\x1b[2Jlast")
-    assert twins.console("host-1", 2) == ["GUEST", "\ufffd\x1b[2Jlast"]
+    assert twins.console("host-1", 2) == ["GUEST", "\ufffdlast"]
+
+
+def test_a_snapshot_is_deleted_by_its_name(twins):
+    twins.snapshot("host-1", "kept")
+    twins.snapshot("host-1", "gone")
+    twins.delete_snapshot("host-1", "gone")
+    assert names(twins) == ["kept"]
+    with pytest.raises(DriverError, match="there is no snapshot 'gone'; there are: kept"):
+        twins.delete_snapshot("host-1", "gone")
 
 
 def test_passing_a_gpu_that_is_gone_is_said(twins):

@@ -111,6 +111,9 @@ def test_snapshots_rollback_pin_and_release(client, made):
     assert "pinned" not in client.delete(f"{VM}/pin").json()["record"]
     until(lambda: memory(made) == 400 * MIB)
     assert client.post(f"{VM}/pin").json()["record"]["pinned"]
+    assert problem_of(client.delete(f"{VM}/snapshots/other")).status == 409
+    left = [one["name"] for one in client.delete(f"{VM}/snapshots/before").json()["snapshots"]]
+    assert "before" not in left
 
 
 def test_it_is_stopped_and_started(client, made):
@@ -118,6 +121,19 @@ def test_it_is_stopped_and_started(client, made):
     assert client.post(f"{VM}/start").json()["status"] == "running"
     assert client.post(f"{VM}/restart?force=true").json()["status"] == "running"
     assert client.get(f"{VM}/console").json() == {"lines": []}
+    with open(made.files.path("host-1", "console.log"), "wb") as file:
+        file.write(b"first\n\x1b[0;32m<b>last</b>\x1b[0m\r\n")
+    assert client.get(f"{VM}/console?lines=1").json() == {"lines": ["<b>last</b>"]}
+    assert problem_of(client.get(f"{VM}/console?lines=0")).status == 422
+
+
+def test_following_is_turned_off_and_on(client, made):
+    assert client.delete(f"{VM}/follow").json()["record"]["follow"] is False
+    send(client, small(320))
+    time.sleep(1.5)
+    assert memory(made) == 256 * MIB
+    assert "follow" not in client.post(f"{VM}/follow").json()["record"]
+    until(lambda: memory(made) == 320 * MIB)
 
 
 def test_without_libvirt_it_says_what_to_install(client, made, monkeypatch):

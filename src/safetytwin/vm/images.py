@@ -53,6 +53,12 @@ def grow(path: str, size: int) -> None:
         _qemu_img("resize", "-f", "qcow2", path, str(size))
 
 
+def snapshot_sizes(path: str) -> dict[str, int]:
+    """Return how many bytes of memory each snapshot within a disk holds, by name; raises ImageError."""
+    listed = _described(path).get("snapshots", [])
+    return {one["name"]: one["vm-state-size"] for one in listed}
+
+
 def used_bytes(directory: str) -> int:
     """Return what the files of a directory take on disk, snapshots in them included."""
     with os.scandir(directory) as entries:

@@ -23,6 +23,10 @@ class TwinSnapshot(Record, frozen=True):
     named: A[bool, msgspec.Meta(description="A person named it: it is kept for ever.")] = False
     revision: A[Count | None, msgspec.Meta(description="Revision of the machine's state that the twin was at.")] = None
     at: A[Timestamp | None, msgspec.Meta(description="The moment of that state.")] = None
+    memory_bytes: A[
+        Count | None,
+        msgspec.Meta(description="The twin's memory in it; null: not known. Of disks it keeps what changed since."),
+    ] = None
 
 
 class _Noted(Record, frozen=True):

@@ -13,12 +13,13 @@ from safetytwin.models.fields import Count, Record
 from safetytwin.models.quantities import size
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp
+from safetytwin.vm.console import console_lines
 from safetytwin.vm.damping import Damper
 from safetytwin.vm.domain import Place, disk_file
 from safetytwin.vm.domain_reading import read_domain
 from safetytwin.vm.driver import Driver, DriverError
 from safetytwin.vm.following import bring, define, followed, prepare_disks
-from safetytwin.vm.images import image_format, make_overlay, used_bytes
+from safetytwin.vm.images import image_format, make_overlay, snapshot_sizes, used_bytes
 from safetytwin.vm.names import SYSTEM_DISK, domain_name
 from safetytwin.vm.plan import NOTED_ONLY, Line
 from safetytwin.vm.scaling import Host
@@ -117,7 +118,7 @@ class Twins:
             name,
             "running" if self.driver.running(name) else "stopped",
             record,
-            all_snapshots(self.driver, name),
+            self._sized_snapshots(host_id),
             used_bytes(self.files.path(host_id)),
             self.retention.most_bytes,
         )
@@ -157,6 +158,13 @@ class Twins:
             self._prune(host_id)
             return taken
 
+    def delete_snapshot(self, host_id: str, name: str) -> None:
+        """Delete a snapshot, named or not; raises DriverError where there is none."""
+        with self.files.locked(host_id):
+            self.files.needed(host_id)
+            domain = domain_name(host_id)
+            self.driver.drop_snapshot(domain, chosen(all_snapshots(self.driver, domain), name).name)
+
     def rollback(self, host_id: str, wanted: str | float) -> TwinSnapshot:
         """Go back to a snapshot, by name or moment (seconds since 1970), and pin the twin there."""
         with self.files.locked(host_id):
@@ -180,17 +188,24 @@ class Twins:
         return self._changed(host_id, pinned=None)
 
     def console(self, host_id: str, lines: int) -> list[str]:
-        """Return the last lines that its console showed, without what a terminal would act on."""
+        """Return the last lines that its console showed, of its last 64 KiB, as plain text."""
         self.files.needed(host_id)
         try:
             with open(self.files.path(host_id, "console.log"), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _CONSOLE_BYTES))
-                text = file.read().decode("utf-8", "replace")
+                log = file.read()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise DriverError(f"its console's log can't be read: {error.strerror}") from error
-        return text.splitlines()[-lines:]
+        return console_lines(log, lines)
+
+    def _sized_snapshots(self, host_id: str) -> list[TwinSnapshot]:
+        snapshots = all_snapshots(self.driver, domain_name(host_id))
+        if not snapshots:
+            return []
+        sizes = snapshot_sizes(self.files.path(host_id, disk_file(SYSTEM_DISK)))
+        return [msgspec.structs.replace(one, memory_bytes=sizes.get(one.name)) for one in snapshots]
 
     def _see_to_network(self, record: TwinRecord) -> None:
         """See that the network of a twin that has interfaces is active: libvirt or the host may have been restarted."""

@@ -126,10 +126,10 @@ SERIES = Parameter(
 )
 
 
-def limit(most: int, usual: int) -> Parameter:
-    """Return the parameter that says how many items a page may hold."""
+def limit(most: int, usual: int, name: str = "limit") -> Parameter:
+    """Return the parameter that says how many items a page, or an answer, may hold."""
     return Parameter(
-        "limit",
+        name,
         "How many at most.",
         {"type": "integer", "minimum": 1, "maximum": most, "default": usual},
         _integer(1, most),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _CONSOLE_LINES = 200
+_MOST_CONSOLE_LINES = 2000
 
 
 class TwinView(Record, frozen=True, omit_defaults=False):
@@ -53,7 +54,7 @@ class SnapshotName(Record, frozen=True):
 
 
 class Console(Record, frozen=True):
-    """The last lines of a twin's console; they may hold anything that a terminal understands."""
+    """The last lines of a twin's console, as plain text: what a terminal would act on is taken out or written out."""
 
     lines: list[str]
 
@@ -113,6 +114,12 @@ async def take_snapshot(bridge: "Bridge", call: Call) -> SnapshotList:
     return await list_snapshots(bridge, call)
 
 
+async def delete_snapshot(bridge: "Bridge", call: Call) -> SnapshotList:
+    """Delete a snapshot."""
+    await _done(bridge, call, lambda twins: twins.delete_snapshot(call.host_id, call["name"]))
+    return await list_snapshots(bridge, call)
+
+
 async def roll_back(bridge: "Bridge", call: Call) -> TwinStatus:
     """Go back to a snapshot; the twin stays there until it is released."""
     return await _after(bridge, call, lambda twins: twins.rollback(call.host_id, call["name"]))
@@ -128,9 +135,20 @@ async def release_vm(bridge: "Bridge", call: Call) -> TwinStatus:
     return await _after(bridge, call, lambda twins: twins.release(call.host_id))
 
 
+async def follow_vm(bridge: "Bridge", call: Call) -> TwinStatus:
+    """Let a twin follow its machine."""
+    return await _after(bridge, call, lambda twins: twins.set_follow(call.host_id, follow=True))
+
+
+async def unfollow_vm(bridge: "Bridge", call: Call) -> TwinStatus:
+    """Let a twin stay as it is, whatever becomes of its machine."""
+    return await _after(bridge, call, lambda twins: twins.set_follow(call.host_id, follow=False))
+
+
 async def show_console(bridge: "Bridge", call: Call) -> Console:
     """Show the last lines of a twin's console."""
-    return Console(await _done(bridge, call, lambda twins: twins.console(call.host_id, _CONSOLE_LINES)))
+    lines = call["lines"] or _CONSOLE_LINES
+    return Console(await _done(bridge, call, lambda twins: twins.console(call.host_id, lines)))
 
 
 async def _after(bridge: "Bridge", call: Call, act: Callable[[Twins], object]) -> TwinStatus:
@@ -165,6 +183,7 @@ _SNAPSHOT = Parameter(
     "name", "The snapshot.", {"type": "string", "pattern": f"^{_NAME}$"}, _name, "path", "before-upgrade"
 )
 _FORCE = Parameter("force", "Cut the power.", {"type": "boolean"}, p.boolean, example="true")
+_LINES = p.limit(_MOST_CONSOLE_LINES, _CONSOLE_LINES, "lines")
 _VM = "/api/v1/hosts/{host_id}/vm"
 _ERRORS = (409, 503)
 
@@ -189,7 +208,7 @@ ENDPOINTS = (
         show_console,
         "The last lines of a twin's console.",
         Console,
-        (p.HOST_ID,),
+        (p.HOST_ID, _LINES),
         problems=_ERRORS,
     ),
     Endpoint(
@@ -207,6 +226,15 @@ ENDPOINTS = (
         problems=(408, 413, 415, *_ERRORS),
     ),
     Endpoint(
+        "DELETE",
+        f"{_VM}/snapshots/{{name}}",
+        delete_snapshot,
+        "Delete a snapshot.",
+        SnapshotList,
+        (p.HOST_ID, _SNAPSHOT),
+        problems=_ERRORS,
+    ),
+    Endpoint(
         "POST",
         f"{_VM}/snapshots/{{name}}/rollback",
         roll_back,
@@ -214,6 +242,10 @@ ENDPOINTS = (
         TwinStatus,
         (p.HOST_ID, _SNAPSHOT),
         problems=_ERRORS,
+    ),
+    Endpoint("POST", f"{_VM}/follow", follow_vm, "Let a twin follow.", TwinStatus, (p.HOST_ID,), problems=_ERRORS),
+    Endpoint(
+        "DELETE", f"{_VM}/follow", unfollow_vm, "Let a twin stay as it is.", TwinStatus, (p.HOST_ID,), problems=_ERRORS
     ),
     Endpoint("POST", f"{_VM}/pin", pin_vm, "Keep a twin as it is.", TwinStatus, (p.HOST_ID,), problems=_ERRORS),
     Endpoint(
