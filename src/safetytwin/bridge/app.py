@@ -5,6 +5,7 @@ import gzip
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import zstandard
@@ -19,7 +20,7 @@ from safetytwin.bridge.keeper import Keeper
 from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.metrics import BridgeMetrics
 from safetytwin.bridge.problems import Problem
-from safetytwin.bridge.routes.table import JSON, Answer, Call, Endpoint
+from safetytwin.bridge.routes.table import FORWARDED, JSON, Answer, Call, Endpoint, Forwarded
 from safetytwin.bridge.streams import Streams
 from safetytwin.vm.service import TwinService
 
@@ -42,6 +43,26 @@ class Door:
     """Reached by TLS, here or at a proxy before it."""
 
 
+class Cluster(Protocol):
+    """This bridge among the others on the same store."""
+
+    @property
+    def keeper(self) -> Keeper:
+        """What keeps the twins of the machines that are this bridge's."""
+
+    async def start(self, app: ASGIApp) -> None:
+        """Take part: answer other bridges through the application."""
+
+    async def leave(self) -> None:
+        """Give everything up in order."""
+
+    async def elsewhere(self, bridge: "Bridge", endpoint: Endpoint, call: Call) -> Response | None:
+        """Return the answer of those bridges that a request is for, None where it is for this one alone."""
+
+    async def forwarded(self, call: Call, host_id: str, body: bytes) -> Response | None:
+        """Return another bridge's answer to a request with a JSON body of a machine, None where it is this one's."""
+
+
 @dataclass(slots=True)
 class Bridge:
     """What the handlers work with."""
@@ -53,6 +74,8 @@ class Bridge:
     vms: TwinService = field(default_factory=TwinService.from_environment)
     """The virtual machines that follow machines."""
     metrics: BridgeMetrics = field(default_factory=BridgeMetrics)
+    cluster: Cluster | None = None
+    """The other bridges on the same store."""
     large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Held while a large body is inflated: two at once are all the memory that may take."""
 
@@ -107,9 +130,14 @@ def application(bridge: Bridge, endpoints: Sequence[Endpoint], more: Sequence[Ba
 def _answering(bridge: Bridge, methods: dict[str, Endpoint]) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         endpoint = methods.get(request.method) or methods["GET"]
-        token = bridge.authorize(request, endpoint.access)
+        let_in: Forwarded | None = request.scope.get(FORWARDED)
+        token = bridge.authorize(request, endpoint.access) if let_in is None else let_in.token
         call = Call(request, endpoint.read_parameters(request), token)
         endpoint.check_media_type(request)
+        if bridge.cluster is not None and let_in is None:
+            response = await bridge.cluster.elsewhere(bridge, endpoint, call)
+            if response is not None:
+                return response
         result = await endpoint.handler(bridge, call)
         if isinstance(result, Response):
             return result

@@ -1,6 +1,6 @@
 """Ingest: frames of machines become twins, history, series and events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -52,11 +52,14 @@ _CONFLICT_KEPT = 60.0
 class Ingest:
     """Takes frames in; used by one thread at a time."""
 
-    def __init__(self, store: Store, publish: Callable[[Publication], None] = lambda _: None) -> None:
+    def __init__(
+        self, store: Store, publish: Callable[[Publication], None] = lambda _: None, *, load: bool = True
+    ) -> None:
+        """Begin with all machines that the store has; without load with none, as one of several bridges does."""
         self._store = store
         self._publish = publish
         self._late = LateFrames(store)
-        self.hosts: dict[str, Host] = load_hosts(store)
+        self.hosts: dict[str, Host] = load_hosts(store) if load else {}
         """All machines; entries are replaced, never modified."""
 
     @property
@@ -102,11 +105,29 @@ class Ingest:
 
     def flush(self) -> None:
         """Write the events that are held back, as when the bridge stops."""
+        self._flush(self.hosts.values())
+
+    def _flush(self, hosts: Iterable[Host]) -> None:
         work = Work()
-        for host in self.hosts.values():
+        for host in hosts:
             flushed(work, host)
             work.tell(host.host_id, host.folder.flush())
         self._commit(work)
+
+    def load(self, host_ids: Iterable[str]) -> None:
+        """Take machines from the store as they are there, for another bridge may have written; raises StoreError."""
+        for host_id in host_ids:
+            self._load(host_id)
+
+    def drop(self, host_ids: Iterable[str], *, flush: bool) -> None:
+        """Let go of machines, having written the events that are held back where that is asked; raises StoreError."""
+        dropped = [self.hosts[host_id] for host_id in host_ids if host_id in self.hosts]
+        try:
+            if flush:
+                self._flush(dropped)
+        finally:
+            for host in dropped:
+                self.hosts.pop(host.host_id, None)
 
     def forget(self, host_id: str) -> None:
         """Forget a machine and its history."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from safetytwin.bridge.app import Bridge, Door, application
+from safetytwin.bridge.app import Bridge, Cluster, Door, application
 from safetytwin.bridge.auth import TokenError, TokenStore
 from safetytwin.bridge.connections import Counts, GuardedProtocol
 from safetytwin.bridge.guard import allowed_names
@@ -27,7 +27,7 @@ from safetytwin.bridge.keeper import Keeper, Publish
 from safetytwin.bridge.limits import Limits
 from safetytwin.bridge.problems import Problem
 from safetytwin.bridge.routes import ENDPOINTS
-from safetytwin.bridge.routes.live import publish
+from safetytwin.bridge.routes.live import publish, topic_of
 from safetytwin.bridge.routes.page import page_routes
 from safetytwin.bridge.stores.base import StoreError
 from safetytwin.bridge.streams import Streams
@@ -46,6 +46,11 @@ class BridgeError(Exception):
     """The bridge can't start; the text says why and how to mend it."""
 
 
+Join = Callable[[Path, Publish, Callable[[str], None]], contextlib.AbstractContextManager[Cluster]]
+"""Opens a bridge's part in keeping machines: takes its data directory, what is told of each revision, and what is told
+of each machine that another bridge has from now on."""
+
+
 @dataclass(frozen=True, slots=True)
 class BridgeOptions:
     """How a bridge is run."""
@@ -53,6 +58,8 @@ class BridgeOptions:
     data_dir: Path
     keep: Callable[[Path, Publish], contextlib.AbstractContextManager[Keeper]] = sqlite_keeper
     """Opens the part that keeps the twins."""
+    join: Join | None = None
+    """Instead of it, opens this bridge's part in keeping them together with others."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 5678
@@ -166,12 +173,16 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._bridge.cluster is not None:
+            await self._bridge.cluster.start(self.config.app)  # type: ignore[arg-type]  # one application
         self._tasks = [asyncio.create_task(task) for task in (self._bridge.keeper.run(), self._follow())]
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._bridge.streams.close()
         await super().shutdown(sockets)
+        if self._bridge.cluster is not None:
+            await self._bridge.cluster.leave()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -204,7 +215,15 @@ def _prepared(options: BridgeOptions) -> Iterator[tuple[_Server, socket.socket]]
         open_door = _is_loopback(options.host) and not options.behind_proxy and not options.require_tokens
         streams = Streams(limits.streams, limits.streams_per_client)
         try:
-            keeper = stack.enter_context(options.keep(options.data_dir, functools.partial(publish, streams)))
+            tell = functools.partial(publish, streams)
+            cluster = None
+            if options.join is None:
+                keeper = stack.enter_context(options.keep(options.data_dir, tell))
+            else:
+                cluster = stack.enter_context(
+                    options.join(options.data_dir, tell, lambda host_id: streams.end(topic_of(host_id)))
+                )
+                keeper = cluster.keeper
         except StoreError as error:
             raise BridgeError(str(error)) from None
         bridge = Bridge(
@@ -216,6 +235,7 @@ def _prepared(options: BridgeOptions) -> Iterator[tuple[_Server, socket.socket]]
             keeper,
             streams,
             limits,
+            cluster=cluster,
         )
         app = application(bridge, ENDPOINTS, page_routes())
         url = _url(options, listener)

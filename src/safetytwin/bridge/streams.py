@@ -163,6 +163,9 @@ class Streams:
         group.listeners.discard(listener)
         if not group.listeners:
             group.alone_since = time.monotonic()
+        self._count_out(listener)
+
+    def _count_out(self, listener: Listener) -> None:
         self._clients[listener.client] -= 1
         if not self._clients[listener.client]:
             del self._clients[listener.client]
@@ -186,6 +189,13 @@ class Streams:
                 group.recent.take()
         for listener in group.listeners:
             listener.put(message)
+
+    def end(self, topic: str) -> None:
+        """End the streams of a topic and forget what was told: its next teller is another."""
+        group = self._topics.pop(topic, None)
+        for listener in list(group.listeners) if group is not None else ():
+            listener.close()
+            self._count_out(listener)
 
     def close(self) -> None:
         """End all streams, and let no one in any more."""

@@ -7,15 +7,22 @@ import math
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetytwin.agent.identity import state_directory
+from safetytwin.cli.errors import UserError
 from safetytwin.cli.extras import bridge_server
 from safetytwin.cli.listen import DEFAULT_HOST, DEFAULT_PORT, listen_address
+
+if TYPE_CHECKING:
+    from safetytwin.bridge.server import Join
+    from safetytwin.bridge.stores.base import Retention
 
 _EXAMPLES = """examples:
   safetytwin bridge                                     on this machine alone, http://127.0.0.1:5678
   safetytwin bridge --listen 0.0.0.0:5678 --tls-cert cert.pem --tls-key key.pem --allow-host twins.example
   safetytwin bridge --listen 10.0.0.5:5678 --behind-proxy --allow-host twins.example
+  safetytwin bridge --store nats://nats1,nats2 --nats-credentials FILE   one of several bridges on one store
   safetytwin bridge token create --person --name ann    prints a token for a person
   safetytwin bridge token create                        prints a token for an agent; its first use binds it
   safetytwin bridge token list
@@ -37,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"address to listen on; default: {DEFAULT_HOST}:{DEFAULT_PORT}",
     )
     add_data_argument(parser, default_data())
+    parser.add_argument(
+        "--store",
+        metavar="nats://HOST[,HOST]",
+        help="keep the twins in NATS JetStream, together with other bridges; docs/cluster.md",
+    )
+    parser.add_argument(
+        "--nats-credentials",
+        metavar="FILE",
+        type=Path,
+        help="a .creds file of NATS, or one with a line USER:PASSWORD or TOKEN",
+    )
+    parser.add_argument(
+        "--nats-ca", metavar="FILE", type=Path, help="certificates that NATS's are checked against (PEM)"
+    )
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate (PEM, with its chain)")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its key (PEM)")
     parser.add_argument("--behind-proxy", action="store_true", help="a proxy before it does TLS")
@@ -59,6 +80,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from safetytwin.cli import token
 
     token.add_arguments(commands.add_parser("token", allow_abbrev=False, help="make, list and revoke tokens"))
+
+
+def _join(options: argparse.Namespace, retention: "Retention") -> "Join | None":
+    """Return what opens the store that other bridges use too, None where this one has its own; raises UserError."""
+    if options.store is None:
+        if options.nats_credentials is not None or options.nats_ca is not None:
+            raise UserError("--nats-credentials and --nats-ca go with --store nats://HOST")
+        return None
+    from safetytwin.nats_address import NatsAddressError, is_nats, nats_address
+
+    if not is_nats(options.store):
+        raise UserError("--store takes nats://HOST:PORT[,HOST:PORT] or tls://…; without it there is a store in --data")
+    if "@" in options.store:
+        raise UserError("a command line is no place for a secret: write it in a file, for --nats-credentials FILE")
+    try:
+        address = nats_address(options.store, credentials_file=options.nats_credentials, ca_file=options.nats_ca)
+    except NatsAddressError as error:
+        raise UserError(str(error)) from error
+    try:
+        from safetytwin.bridge.cluster.opening import joined
+    except ModuleNotFoundError as error:
+        if error.name != "nats":
+            raise
+        raise UserError("--store nats://… needs the NATS client: pip install 'safetytwin[nats]'") from error
+    return functools.partial(joined, address=address, retention=retention)
 
 
 def _days(text: str) -> float:
@@ -109,6 +155,7 @@ def run(options: argparse.Namespace) -> int:
         server.BridgeOptions(
             data_dir=options.data,
             keep=functools.partial(sqlite_keeper, retention=retention),
+            join=_join(options, retention),
             host=host,
             port=port,
             allow_hosts=tuple(options.allow_host),

@@ -4,12 +4,15 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from starlette.responses import Response
+
 from safetytwin.bridge.bodies import decoded, inflated
 from safetytwin.bridge.foreign_states import ForeignStateError, understand
 from safetytwin.bridge.problems import Problem
 from safetytwin.bridge.routes import parameters as p
 from safetytwin.bridge.routes.answers import Taken, Updated
-from safetytwin.bridge.routes.table import Call, Endpoint
+from safetytwin.bridge.routes.table import FORWARDED, Call, Endpoint
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
 from safetytwin.redaction import Redactor
@@ -52,7 +55,7 @@ def _check_frames(frames: list[Frame], host_id: str) -> None:
             )
 
 
-async def update_state(bridge: "Bridge", call: Call) -> Updated:
+async def update_state(bridge: "Bridge", call: Call) -> Updated | Response:
     """Apply a whole state as anyone's script writes it."""
     data = await inflated(bridge, call.request)
     value = decoded(data, Any, bridge.limits)
@@ -62,6 +65,10 @@ async def update_state(bridge: "Bridge", call: Call) -> Updated:
     else:
         state = _understood(value, received_at)
     bridge.authorize_host(call.token, state.host_id)
+    if bridge.cluster is not None and FORWARDED not in call.request.scope:
+        answer = await bridge.cluster.forwarded(call, state.host_id, msgspec.json.encode(state))
+        if answer is not None:
+            return answer
     updated = await bridge.keeper.update(state, received_at)
     bridge.metrics.frames.add(result=updated.status)
     return updated

@@ -1,6 +1,6 @@
 """What a route is, as data: from it come the router, the check of parameters and the OpenAPI document."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from safetytwin.bridge.app import Bridge
 
 JSON = "application/json"
+FORWARDED = "safetytwin.forwarded"
+"""Key of the ASGI scope of a request that another bridge let in; nothing that comes over HTTP can set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,16 @@ class Parameter:
     """Returns the value of the text; raises ValueError, whose text says what is accepted."""
     where: Literal["path", "query"] = "query"
     example: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """How another bridge let a request in."""
+
+    token: Token | None
+    """Whose request it is."""
+    share: bool
+    """Asked is of the machines that this bridge owns, no others: the other one asks all bridges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,11 @@ class Endpoint:
     """The answer has an ETag and may be 304."""
     problems: tuple[int, ...] = ()
     """Statuses of errors beyond those that every route may answer."""
+    fleet: Callable[[Sequence[Any], Call], Any] | None = None
+    """Makes one answer of those of several bridges, each of its own machines; of a question to all machines. The answer
+    has a field `incomplete`."""
+    here: bool = False
+    """Answered by the bridge that is asked, though it is of a machine that another may own."""
     access: Literal["anyone", "person", "agent"] = "person"
     """Who may ask where tokens are needed; a person may do what an agent may, an agent only for its machine."""
 

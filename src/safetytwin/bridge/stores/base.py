@@ -169,6 +169,8 @@ class EventQuery:
     before: int | None = None
     """Number of an event: only those that come after it in the list."""
     limit: int = 100
+    before_at: float | None = None
+    """Moment of the event `before`, where it may be none that this store has."""
 
 
 @dataclass(frozen=True, slots=True)

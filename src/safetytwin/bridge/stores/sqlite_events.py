@@ -60,11 +60,14 @@ def _rows(connection: StoreConnection, query: EventQuery, host: int | None) -> I
         ("at >= ?", query.begin),
         ("at <= ?", query.end),
         ("subject = ?", query.subject),
-        ("(at, id) < (SELECT at, id FROM event WHERE id = ?)", query.before),
+        ("(at, id) < (SELECT at, id FROM event WHERE id = ?)", query.before if query.before_at is None else None),
     ):
         if value is not None:
             terms.append(term)
             values.append(value)
+    if query.before_at is not None:
+        terms.append("(at, id) < (?, ?)")
+        values += [query.before_at, query.before]
     if query.kinds:
         either = []
         for kind in query.kinds:
