@@ -68,9 +68,10 @@ class _Wish:
 class NatsLink:
     """A connection to NATS; what waits may be called by any thread but the link's own."""
 
-    def __init__(self, address: NatsAddress, *, name: str = "safetytwin") -> None:
-        """Begin to connect; nothing is waited for."""
+    def __init__(self, address: NatsAddress, *, name: str = "safetytwin", inbox: str = "_INBOX") -> None:
+        """Begin to connect; nothing is waited for. Answers come on subjects below inbox."""
         self._address = address
+        self._inbox = inbox
         self._name = name
         self._servers = list(address.servers)
         self._client: Client | None = None
@@ -264,6 +265,7 @@ class NatsLink:
                 client.connect(
                     servers=[f"nats://{server}"],
                     name=self._name,
+                    inbox_prefix=self._inbox,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,

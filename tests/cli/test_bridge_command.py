@@ -19,7 +19,7 @@ def test_it_serves_until_told_to_end(tmp_path, number) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Command(tmp_path, "bridge", "bridge", "--listen", url.removeprefix("http://")) as bridge:
         until(lambda: answers(url), "the bridge answers")
-        assert ask(url, "/api/v1/hosts") == {"hosts": [], "next": None}
+        assert ask(url, "/api/v1/hosts")["hosts"] == []
         assert bridge.stop(number) == 0
     assert f"listening on {url}" in bridge.said
     assert "Traceback" not in bridge.said

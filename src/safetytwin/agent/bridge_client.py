@@ -159,19 +159,25 @@ def tls_context(ca_file: str | None) -> "ssl.SSLContext":
 
 
 def _answer(answer: HttpAnswer) -> Answer:
+    retry_after = answer.headers.get(b"retry-after", b"").decode("latin-1")
+    return answer_of(answer.status, answer.body, retry_after, answer.reason)
+
+
+def answer_of(status: int, body: bytes, retry_after: str, reason: str = "") -> Answer:
+    """Return what a bridge says by a status, a body that may be a problem's, and a Retry-After."""
     try:
-        problem = msgspec.json.decode(answer.body) if answer.body else {}
+        problem = msgspec.json.decode(body) if body else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
     need = problem.get("need")
-    detail = problem.get("detail") or problem.get("title") or answer.reason
+    detail = problem.get("detail") or problem.get("title") or reason
     return Answer(
-        answer.status,
+        status,
         need=need if need in {"full", "identity"} else None,
         detail=str(detail)[:500],
-        retry_after=_retry_after(answer.headers.get(b"retry-after", b"").decode("latin-1")),
+        retry_after=_retry_after(retry_after),
     )
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,14 @@ from safetytwin.bridge.routes.answers import (
     Updated,
 )
 from safetytwin.bridge.series import unit_of
-from safetytwin.bridge.stores.base import Retention, StateMissingError, Store, StoreError, StoreFullError
+from safetytwin.bridge.stores.base import (
+    Retention,
+    StateMissingError,
+    Store,
+    StoreError,
+    StoreFullError,
+    StoreMovedError,
+)
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.bridge.summary import summary_of
 from safetytwin.bridge.twin_views import ai_of, difference_of, event_list, moments_of, series_set, stored_events
@@ -51,6 +58,7 @@ from safetytwin.exposition import Exposition, Labels
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp
+from safetytwin.nats_subjects import partition_of
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -61,6 +69,8 @@ _WAITING = 2000
 """Requests that may wait for the writer; more are told to come back."""
 _SILENCE_EVERY = 5.0
 _RETAIN_EVERY = 60.0
+
+_MOVED = "Another bridge has this machine, or is about to: try again in a moment, or ask that one."
 
 _MILLISECOND = 0.000999
 """Moments are told to the millisecond, the rest cut off: asking for one that was told means all of it."""
@@ -77,13 +87,28 @@ class _Waiting:
 class TwinKeeper:
     """The twins of one bridge, in memory and in a store."""
 
-    def __init__(self, store: Store, publish: Publish, retention: Retention) -> None:
+    def __init__(
+        self,
+        store: Store,
+        publish: Publish,
+        retention: Retention,
+        *,
+        shared: bool = False,
+        dropped: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Keep all machines of the store; where it is shared only those of the partitions that are gained.
+
+        dropped is told on the event loop of each machine that another bridge has from now on.
+        """
         self._store = store
         self._publish = publish
         self._retention = retention
         self._told: list[Publication] = []
         """By the work under way; touched by the writer only."""
-        self._ingest = Ingest(store, self._tell)
+        self._partitions: set[int] | None = set() if shared else None
+        """Those that are this bridge's, None where all machines are; changed by the writer only."""
+        self._dropped = dropped
+        self._ingest = Ingest(store, self._tell, load=not shared)
         self._shown: dict[str, Host] = dict(self._ingest.hosts)
         """Machines as those who listen were told of them; touched on the event loop only. What the writer has beyond
         that is on its way: who is shown it early would be told of the same change twice."""
@@ -91,6 +116,36 @@ class TwinKeeper:
         self._readers = ThreadPoolExecutor(4, "reader")
         self._queue: list[_Waiting] = []
         self._draining: asyncio.Task[None] | None = None
+
+    async def gain(self, partition: int) -> None:
+        """Load the machines of a partition of a shared store, and tell who listens of them; raises StoreError."""
+        for host in await asyncio.get_running_loop().run_in_executor(self._writer, self._gained, partition):
+            self._shown[host.host_id] = host
+            self._publish(_row(host), None, (), host.twin.canonical_bytes)
+
+    async def lose(self, partitions: frozenset[int], *, flush: bool) -> None:
+        """Let go of partitions, having written what waits where that is asked."""
+        host_ids = await asyncio.get_running_loop().run_in_executor(self._writer, self._lost, partitions, flush)
+        for host_id in host_ids:
+            self._shown.pop(host_id, None)
+            self._dropped(host_id)
+
+    def _gained(self, partition: int) -> list[Host]:
+        host_ids = [host_id for host_id in self._store.hosts() if partition_of(host_id) == partition]
+        self._ingest.load(host_ids)
+        if self._partitions is not None:
+            self._partitions.add(partition)
+        return [self._ingest.hosts[host_id] for host_id in host_ids if host_id in self._ingest.hosts]
+
+    def _lost(self, partitions: frozenset[int], flush: bool) -> list[str]:
+        host_ids = [host_id for host_id in self._ingest.hosts if partition_of(host_id) in partitions]
+        if self._partitions is not None:
+            self._partitions -= partitions
+        try:
+            self._ingest.drop(host_ids, flush=flush)
+        except StoreError as error:
+            _LOG.warning("events that were held back are lost, for they can't be written: %s", error)
+        return host_ids
 
     async def take(self, host_id: str, frames: Sequence[Frame], received_at: float) -> Taken:
         """Apply frames of one machine; returns when they are on disk."""
@@ -251,7 +306,7 @@ class TwinKeeper:
             requests = [waiting.request for waiting in together]
             answers: Sequence[Accepted | Exception]
             try:
-                answers = await self._write(self._ingest.accept_all, requests)
+                answers = await self._write(self._accepted, requests)
             except Exception as error:
                 answers = [error] * len(together)
             for waiting, answer in zip(together, answers, strict=True):
@@ -262,6 +317,17 @@ class TwinKeeper:
                     waiting.answer.set_result(answer)
                 else:
                     waiting.answer.set_exception(_problem_of(answer))
+
+    def _accepted(self, requests: Sequence[Request]) -> Sequence[Accepted | RefusedError]:
+        """Take requests; those of machines that another bridge has now are refused."""
+        if self._partitions is None:
+            return self._ingest.accept_all(requests)
+        here = [one for one in requests if partition_of(one.host_id) in self._partitions]
+        answers = iter(self._ingest.accept_all(here))
+        return [
+            next(answers) if partition_of(one.host_id) in self._partitions else WaitError(_MOVED, 1.0)
+            for one in requests
+        ]
 
     def _tell(self, publication: Publication) -> None:
         self._told.append(publication)
@@ -279,6 +345,8 @@ class TwinKeeper:
                 self._writer, self._written, call, *arguments
             )
         except (StoreError, RefusedError) as error:
+            if isinstance(error, StoreMovedError):
+                self._show_again(error.host_ids)
             raise _problem_of(error) from error
         for publication in told:
             host = publication.host
@@ -286,6 +354,14 @@ class TwinKeeper:
             events = stored_events(publication.events)
             self._publish(_row(host), publication.change, events, host.twin.canonical_bytes)
         return result
+
+    def _show_again(self, host_ids: Iterable[str]) -> None:
+        """Show machines as they are, which another bridge has written for."""
+        for host_id in host_ids:
+            host = self._ingest.hosts.get(host_id)
+            if host is not None:
+                self._shown[host_id] = host
+                self._publish(_row(host), None, (), host.twin.canonical_bytes)
 
     def _written(self, call: Callable[..., T], *arguments: Any) -> tuple[T, list[Publication]]:
         result = call(*arguments)
@@ -300,6 +376,8 @@ class TwinKeeper:
 
     def _host(self, host_id: str) -> Host:
         host = self._shown.get(host_id)
+        if host is None and self._partitions is not None and partition_of(host_id) not in self._partitions:
+            raise too_busy(_MOVED, 1)
         if host is None:
             raise Problem(404, f"There is no machine {host_id!r} here. /api/v1/hosts lists those that are.")
         return host
@@ -359,6 +437,8 @@ def _problem_of(error: Exception) -> Exception:
         return Problem(507, text)
     if isinstance(error, StateMissingError):
         return Problem(404, text)
+    if isinstance(error, StoreMovedError):
+        return too_busy(text, 1)
     if isinstance(error, StoreError):
         return too_busy(text, 30)
     return error

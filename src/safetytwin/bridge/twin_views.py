@@ -23,7 +23,7 @@ from safetytwin.changes.diff import diff
 from safetytwin.changes.significance import significant
 from safetytwin.changes.twin import Twin
 from safetytwin.models.system_state import SystemState
-from safetytwin.models.timestamps import timestamp
+from safetytwin.models.timestamps import seconds_of, timestamp
 
 _EVENTS_OF_A_DIFFERENCE = 1000
 
@@ -56,13 +56,21 @@ def event_list(
     limit: int,
     cursor: str | None,
 ) -> EventList:
-    """Return a page of events; the cursor is the number of the last one of the page before."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 15):
-        raise Problem(422, "That is no cursor of a page of events.", field="?cursor")
-    before = None if cursor is None else int(cursor)
-    found = store.events(EventQuery(host_id, begin, end, kinds, subject, before, limit + 1))
+    """Return a page of events; the cursor is the number of the last one of the page before, with or without @moment."""
+    before, before_at = (None, None) if cursor is None else _before(cursor)
+    found = store.events(EventQuery(host_id, begin, end, kinds, subject, before, limit + 1, before_at))
     page = stored_events(found[:limit])
     return EventList(page, str(page[-1].id) if len(found) > limit else None)
+
+
+def _before(cursor: str) -> tuple[int, float | None]:
+    number, separator, at = cursor.partition("@")
+    try:
+        if number.isascii() and number.isdecimal() and len(number) <= 16:
+            return int(number), seconds_of(at) if separator else None
+    except ValueError:
+        pass
+    raise Problem(422, "That is no cursor of a page of events.", field="?cursor")
 
 
 def stored_events(events: Iterable[KeptEvent]) -> list[StoredEvent]:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from safetytwin.agent import identity as identities
 from safetytwin.agent.bridge_client import BridgeClient, BridgeUrlError
@@ -13,13 +14,16 @@ from safetytwin.agent.governor import Governor
 from safetytwin.agent.interrupts import Interrupts
 from safetytwin.agent.loop import Loop
 from safetytwin.agent.observer import make_observer
-from safetytwin.agent.outbox import IdentityConflictError, Outbox
+from safetytwin.agent.outbox import IdentityConflictError, Outbox, Sender
 from safetytwin.agent.run_lock import AlreadyReportingError, run_lock
 from safetytwin.agent.schedule import Schedule
 from safetytwin.agent.spool import Spool
 from safetytwin.cli.agent_options import configured
 from safetytwin.cli.errors import UserError
 from safetytwin.notify import Notifier
+
+if TYPE_CHECKING:
+    from safetytwin.agent.nats_client import NatsClient
 
 LOG = logging.getLogger("safetytwin.agent")
 
@@ -100,8 +104,16 @@ def _report(config: AgentConfig, options: argparse.Namespace, stack: contextlib.
     return 0
 
 
-def make_client(config: AgentConfig, host_id: str) -> BridgeClient:
+def make_client(config: AgentConfig, host_id: str) -> "BridgeClient | NatsClient":
     """Return the connection to the configured bridge; raises BridgeUrlError and OSError."""
+    if (config.bridge or "").startswith(("nats://", "tls://")):
+        try:
+            from safetytwin.agent.nats_client import NatsClient
+        except ModuleNotFoundError as error:
+            if error.name != "nats":
+                raise
+            raise BridgeUrlError("nats:// needs the NATS client: pip install 'safetytwin[nats]'") from error
+        return NatsClient(config.bridge or "", host_id, credentials_file=config.token_file, ca_file=config.ca_file)
     token = None
     if config.token_file is not None:
         with open(config.token_file, encoding="utf-8") as file:
@@ -109,7 +121,7 @@ def make_client(config: AgentConfig, host_id: str) -> BridgeClient:
     return BridgeClient(config.bridge or "", host_id, token=token, ca_file=config.ca_file)
 
 
-def make_loop(config: AgentConfig, host_id: str, client: BridgeClient, spool: Spool) -> Loop:
+def make_loop(config: AgentConfig, host_id: str, client: Sender, spool: Spool) -> Loop:
     """Return the loop of a configuration; raises ValueError where a collector of another package is unfit."""
     return Loop(
         observer=make_observer(config, host_id),

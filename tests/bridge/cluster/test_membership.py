@@ -9,7 +9,7 @@ import pytest
 from parts.nats import NatsServer, linked, nats_server, wait_for
 from safetytwin.bridge.cluster.membership import Duties, Membership, new_name
 from safetytwin.bridge.stores.base import StoreError
-from safetytwin.bridge.stores.jetstream_messages import PARTITIONS
+from safetytwin.nats_subjects import PARTITIONS
 
 PATIENCE = 60.0
 

@@ -1,7 +1,7 @@
 """Which bridge should own which partition."""
 
 from safetytwin.bridge.cluster.placing import bridge_of, name_of, share_of
-from safetytwin.bridge.stores.jetstream_messages import PARTITIONS
+from safetytwin.nats_subjects import PARTITIONS
 
 LIVE = [f"{number:016x}-cafe{number:04x}-0" for number in range(5)]
 

@@ -20,9 +20,9 @@ from safetytwin.bridge.cluster.wire import Ask, Head
 from safetytwin.bridge.limits import read_body
 from safetytwin.bridge.problems import too_busy
 from safetytwin.bridge.routes.table import Answer, Call, Endpoint
-from safetytwin.bridge.stores.jetstream_messages import PARTITIONS, partition_of
 from safetytwin.bridge.twin_keeper import TwinKeeper
 from safetytwin.nats_link import NatsLink
+from safetytwin.nats_subjects import PARTITIONS, partition_of
 
 _LOG = logging.getLogger(__name__)
 

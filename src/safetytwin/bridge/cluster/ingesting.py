@@ -17,14 +17,10 @@ from starlette.types import Message as AsgiMessage
 from safetytwin.bridge.cluster.answering import run_inside
 from safetytwin.bridge.cluster.wire import Ask
 from safetytwin.bridge.problems import Problem, too_busy
-from safetytwin.bridge.stores.jetstream_messages import host_of, partition_of
 from safetytwin.nats_link import LinkError, Message, NatsLink
+from safetytwin.nats_subjects import PART, RETRY, STATUS, host_of, partition_of
 
 _LOG = logging.getLogger(__name__)
-PART = "Safetytwin-Part"
-"""Header of a part: NUMBER/OF, from 1."""
-STATUS, RETRY = "Safetytwin-Status", "Safetytwin-Retry-After"
-"""Headers of an answer: as HTTP's status and Retry-After."""
 _PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", re.ASCII)
 _HOST_ID = re.compile(r"(?!\.{1,2}\Z)[a-z0-9._-]{1,64}", re.ASCII)
 _MOST_BYTES = 16 << 20

@@ -19,8 +19,8 @@ import msgspec
 from safetytwin.bridge.cluster.bucket import Bucket, ChangedError
 from safetytwin.bridge.cluster.placing import share_of
 from safetytwin.bridge.stores.base import StoreError
-from safetytwin.bridge.stores.jetstream_messages import PARTITIONS
 from safetytwin.nats_link import LinkError, NatsLink
+from safetytwin.nats_subjects import PARTITIONS
 
 _LOG = logging.getLogger(__name__)
 

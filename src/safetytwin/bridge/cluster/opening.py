@@ -17,9 +17,9 @@ from safetytwin.bridge.stores.jetstream import jetstream_store
 from safetytwin.bridge.twin_keeper import TwinKeeper
 from safetytwin.nats_address import NatsAddress
 from safetytwin.nats_link import LinkError, NatsLink
+from safetytwin.nats_subjects import PREFIX
 
 _FILE = "bridge-id"
-_PREFIX = "safetytwin"
 _CONNECT_SECONDS = 20.0
 
 
@@ -40,7 +40,7 @@ def joined(
         replicas = int(dict(address.options).get("replicas", "1"))
         about = msgspec.json.encode({"version": __version__})
         try:
-            yield Cluster(link, keeper, name, about, prefix=_PREFIX, replicas=replicas)
+            yield Cluster(link, keeper, name, about, prefix=PREFIX, replicas=replicas)
         finally:
             keeper.close()
     finally:

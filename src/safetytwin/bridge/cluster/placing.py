@@ -6,7 +6,7 @@ Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates
 import hashlib
 from collections.abc import Collection
 
-from safetytwin.bridge.stores.jetstream_messages import PARTITIONS
+from safetytwin.nats_subjects import PARTITIONS
 
 
 def bridge_of(session: str) -> str:

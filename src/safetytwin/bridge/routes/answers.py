@@ -51,11 +51,17 @@ class HostRow(Record, frozen=True):
     summary: A[dict[str, Any], msgspec.Meta(description="What a row of machines shows.")]
 
 
+Incomplete = A[
+    str | None, msgspec.Meta(description="Why machines are missing that other bridges own; null where none are.")
+]
+
+
 class HostList(Record, frozen=True, omit_defaults=False):
     """A page of machines, by host id."""
 
     hosts: list[HostRow]
     next: A[str | None, msgspec.Meta(description="Cursor of the next page; null on the last.")] = None
+    incomplete: Incomplete = None
 
 
 class StoredEvent(Record, frozen=True):
@@ -78,6 +84,7 @@ class EventList(Record, frozen=True, omit_defaults=False):
 
     events: list[StoredEvent]
     next: A[str | None, msgspec.Meta(description="Cursor of the next page; null on the last.")] = None
+    incomplete: Incomplete = None
 
 
 class Moment(Record, frozen=True):
@@ -151,3 +158,4 @@ class AiHosts(Record, frozen=True):
     """Which machines serve which models."""
 
     hosts: list[AiHost]
+    incomplete: Incomplete = None

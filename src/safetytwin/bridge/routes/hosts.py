@@ -1,5 +1,6 @@
 """Routes that show machines: now, then, and what changed."""
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ from safetytwin.bridge.routes.answers import (
     SeriesNames,
     SeriesSet,
 )
+from safetytwin.bridge.routes.merging import merged_ai, merged_events, merged_hosts
 from safetytwin.bridge.routes.table import Answer, Call, Endpoint
 from safetytwin.models.timestamps import timestamp
 
@@ -153,6 +155,7 @@ ENDPOINTS = (
         "List machines.",
         HostList,
         parameters=(p.limit(1000, _HOSTS_PER_PAGE), p.CURSOR),
+        fleet=functools.partial(merged_hosts, usual=_HOSTS_PER_PAGE),
     ),
     Endpoint(
         "GET",
@@ -191,7 +194,13 @@ ENDPOINTS = (
         parameters=(p.HOST_ID, *_EVENT_PARAMETERS),
     ),
     Endpoint(
-        "GET", "/api/v1/events", all_events, "Events of all machines, newest first.", EventList, _EVENT_PARAMETERS
+        "GET",
+        "/api/v1/events",
+        all_events,
+        "Events of all machines, newest first.",
+        EventList,
+        _EVENT_PARAMETERS,
+        fleet=functools.partial(merged_events, usual=_EVENTS_PER_PAGE),
     ),
     Endpoint(
         "GET",
@@ -217,5 +226,5 @@ ENDPOINTS = (
         Moments,
         parameters=(p.HOST_ID, *_SPAN),
     ),
-    Endpoint("GET", "/api/v1/ai", ai_hosts, "Which machines serve which models.", AiHosts),
+    Endpoint("GET", "/api/v1/ai", ai_hosts, "Which machines serve which models.", AiHosts, fleet=merged_ai),
 )

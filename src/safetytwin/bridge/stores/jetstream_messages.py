@@ -1,6 +1,5 @@
 """What the history's messages in JetStream are: all that is written together for one machine, in parts if large."""
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,30 +8,15 @@ import msgspec
 from safetytwin.bridge.stores.base import Batch, EpochMark, KeptEvent, Refusal, StoredFrame
 from safetytwin.bridge.stores.blobs import opened, sealed
 from safetytwin.models.event import Event
+from safetytwin.nats_subjects import host_of, partition_of, token_of
 
-PARTITIONS = 64
 EVENTS = 4096
 """Numbers for events that each message has; of its sequence 41 bits stay within what JSON's numbers are exact for."""
-
-
-def partition_of(host_id: str) -> int:
-    """Return which of the partitions a machine belongs to; the same everywhere and for ever."""
-    return zlib.crc32(host_id.encode()) % PARTITIONS
-
-
-def token_of(host_id: str) -> str:
-    """Return a machine's id as one token of a subject: '=' is in no id, and '.' would end the token."""
-    return host_id.replace(".", "=")
 
 
 def subject_of(prefix: str, host_id: str) -> str:
     """Return the subject of a machine's history."""
     return f"{prefix}.history.{partition_of(host_id):02}.{token_of(host_id)}"
-
-
-def host_of(subject: str) -> str:
-    """Return the machine that a subject is of."""
-    return subject.rpartition(".")[2].replace("=", ".")
 
 
 def by_host(batch: Batch) -> dict[str, Batch]:
