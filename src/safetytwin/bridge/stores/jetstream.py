@@ -27,10 +27,11 @@ from safetytwin.bridge.stores.base import (
     StoreStats,
 )
 from safetytwin.bridge.stores.blobs import Damage, DamagedBlobError
-from safetytwin.bridge.stores.jetstream_log import HistoryLog
-from safetytwin.bridge.stores.jetstream_messages import by_host, host_of, numbered, packed, subject_of, unpacked
+from safetytwin.bridge.stores.jetstream_log import HistoryLog, Stored
+from safetytwin.bridge.stores.jetstream_messages import by_host, numbered, packed, subject_of, unpacked
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.nats_link import NatsLink
+from safetytwin.nats_subjects import host_of
 
 _TOGETHER = 500
 """Messages of the stream that are copied with one write."""
@@ -204,8 +205,7 @@ class JetStreamStore:
     def stats(self) -> StoreStats:
         """Return the stream's bytes, and how many frames and events of it this bridge has a copy of."""
         copy = self._copy.stats()
-        _, size, _ = self._log.state()
-        return StoreStats(size, copy.frames, copy.events, copy.damaged + self._damage.count, self._full)
+        return StoreStats(self._log.size(), copy.frames, copy.events, copy.damaged + self._damage.count, self._full)
 
     def close(self) -> None:
         """Let go of the copy; the link is its maker's to close."""
@@ -231,12 +231,11 @@ class JetStreamStore:
         return last
 
     def _follow_all(self) -> None:
-        _, _, last = self._log.state()
-        if last > self._whole and self._log.subjects():
-            self._copy_in(self._log.read(None, self._whole, last))
+        last = self._log.last_of_all()
+        self._copy_in(self._log.read(None, self._whole, last))
         self._whole = last
 
-    def _copy_in(self, messages: Sequence[tuple[str, int, dict[str, str], bytes]]) -> None:
+    def _copy_in(self, messages: Sequence[Stored]) -> None:
         """Copy messages; parts of a batch that was never written whole are left out."""
         pieces: dict[str, list[bytes]] = {}
         ahead = Batch()

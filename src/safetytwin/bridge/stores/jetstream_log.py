@@ -1,9 +1,11 @@
 """The history's stream in JetStream: written with a fence, read from a sequence on."""
 
 import asyncio
+import logging
 import secrets
+import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -14,15 +16,29 @@ from safetytwin.bridge.stores.base import StoreError, StoreFullError, StoreMoved
 from safetytwin.bridge.stores.jetstream_messages import parts_of, subject_of
 from safetytwin.nats_link import LinkError, NatsLink
 
+_LOG = logging.getLogger(__name__)
+
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 WRONG_LAST = 10071
 _FULL = {10023, 10047, 10077}
 """err_code of: insufficient resources, no storage left, the stream could not store it (max_bytes)."""
-_NOT_FOUND = {10037, 10059}
+_NO_LEADER = 10008
+_PAUSES = (0.1, 0.3, 1.0, 2.0, 3.0)
+"""Seconds between the tries to ask."""
 _TRIES = 8
 _SECONDS = 10.0
 _HEADERS_ROOM = 4096
 _WINDOW = 120.0
 """Seconds for which the server knows messages by their id."""
+
+
+class Stored(NamedTuple):
+    """A message in the stream."""
+
+    subject: str
+    sequence: int
+    headers: dict[str, str]
+    data: bytes
 
 
 class HistoryLog:
@@ -43,14 +59,10 @@ class HistoryLog:
             allow_direct=False,
             duplicate_window=_WINDOW,
         )
-        try:
-            self._link.call(lambda client: client.jetstream().stream_info(self.stream))
-        except LinkError as error:
-            if error.code not in _NOT_FOUND:
-                raise StoreError(str(error)) from error
+        if not self._told(lambda client: _is_there(client, self.stream)):
             try:
-                self._link.call(lambda client: client.jetstream().add_stream(config), timeout=30)
-            except LinkError as refused:
+                self._told(lambda client: client.jetstream().add_stream(config), timeout=30)
+            except StoreError as refused:
                 raise StoreError(f"The stream {self.stream} can't be made: {refused}") from refused
 
     def write(self, blobs: dict[str, tuple[bytes, int]]) -> dict[str, int | StoreError]:
@@ -73,25 +85,41 @@ class HistoryLog:
         info = self._told(lambda client: client.jetstream().stream_info(self.stream, subjects_filter=">"))
         return dict(info.state.subjects or {})
 
-    def state(self) -> tuple[int, int, int]:
-        """Return the stream's messages, bytes and last sequence; raises StoreError."""
-        found = self._told(lambda client: client.jetstream().stream_info(self.stream)).state
-        return found.messages, found.bytes, found.last_seq
+    def last_of_all(self) -> int:
+        """Return the sequence of the last message there is, 0 where there is none; raises StoreError."""
+        sequence: int = self._told(lambda client: _last(client, self.stream, f"{self._prefix}.history.>"))[0]
+        return sequence
+
+    def size(self) -> int:
+        """Return the stream's bytes; raises StoreError."""
+        found: int = self._told(lambda client: client.jetstream().stream_info(self.stream)).state.bytes
+        return found
 
     def last(self, host_id: str) -> int:
         """Return the sequence of a machine's last message, 0 where there is none; raises StoreError."""
         subject = subject_of(self._prefix, host_id)
-        try:
-            return self._link.call(lambda client: _last(client, self.stream, subject))[0]
-        except LinkError as error:
-            raise StoreError(str(error)) from error
+        sequence: int = self._told(lambda client: _last(client, self.stream, subject))[0]
+        return sequence
 
-    def read(self, host_id: str | None, after: int, until: int) -> list[tuple[str, int, dict[str, str], bytes]]:
-        """Return messages of one machine or of all: subject, sequence, headers, data; raises StoreError."""
+    def read(self, host_id: str | None, after: int, until: int) -> list[Stored]:
+        """Return the messages of one machine or of all behind a sequence, up to the last there is; raises StoreError.
+
+        What a server in the middle of its election leaves out is asked for again.
+        """
         if after >= until:
             return []
         subject = f"{self._prefix}.history.>" if host_id is None else subject_of(self._prefix, host_id)
-        return self._told(lambda client: _read(client, self.stream, subject, after, until), timeout=300)
+        found: list[Stored] = []
+        for pause in (*_PAUSES, None):
+            found = self._told(lambda client: _read(client, self.stream, subject, after, until), timeout=300)
+            missing = hole_in(found, after)
+            if missing is None and found and found[-1].sequence >= until:
+                return found
+            if pause is not None:
+                time.sleep(pause)
+        if missing is not None:
+            _LOG.error("the stream %s lacks messages that were acknowledged: %s", self.stream, missing)
+        return found
 
     def purge(self, host_id: str) -> None:
         """Delete all of a machine; raises StoreError."""
@@ -105,6 +133,14 @@ class HistoryLog:
             raise StoreError(str(error)) from error
 
     def _told(self, make: Any, *, timeout: float = _SECONDS) -> Any:
+        """Return what is told by what may be asked twice: while a cluster finds a new leader, nobody answers."""
+        for pause in _PAUSES:
+            try:
+                return self._link.call(make, timeout=timeout)
+            except LinkError as error:
+                if error.code not in {None, _NO_LEADER}:
+                    raise StoreError(str(error)) from error
+            time.sleep(pause)
         try:
             return self._link.call(make, timeout=timeout)
         except LinkError as error:
@@ -117,7 +153,7 @@ def _writer(stream: str, subject: str, parts: Sequence[bytes], last: int) -> Any
         for index, part in enumerate(parts):
             headers = {
                 "Nats-Msg-Id": f"{group}.{index}",
-                "Nats-Expected-Last-Subject-Sequence": str(expected),
+                _EXPECTED: str(expected),
                 "Safetytwin-Part": f"{index + 1}/{len(parts)}",
             }
             expected = await _published(client, stream, subject, part, headers)
@@ -148,6 +184,14 @@ async def _published(client: Client, stream: str, subject: str, part: bytes, hea
             return ack.seq
 
 
+async def _is_there(client: Client, stream: str) -> bool:
+    try:
+        await client.jetstream().stream_info(stream)
+    except NotFoundError:
+        return False
+    return True
+
+
 async def _last(client: Client, stream: str, subject: str) -> tuple[int, str]:
     try:
         found = await client.jetstream().get_last_msg(stream, subject)
@@ -156,22 +200,31 @@ async def _last(client: Client, stream: str, subject: str) -> tuple[int, str]:
     return found.seq or 0, (found.headers or {}).get("Nats-Msg-Id", "")
 
 
-async def _read(
-    client: Client, stream: str, subject: str, after: int, until: int
-) -> list[tuple[str, int, dict[str, str], bytes]]:
+async def _read(client: Client, stream: str, subject: str, after: int, until: int) -> list[Stored]:
     config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
     subscription = await client.jetstream().subscribe(subject, stream=stream, ordered_consumer=True, config=config)
-    found = []
+    found: list[Stored] = []
     try:
         pending = 1
         while pending:
             message = await subscription.next_msg(timeout=10)
             sequence = message.metadata.sequence.stream
-            found.append((message.subject, sequence, dict(message.headers or {}), message.data))
+            found.append(Stored(message.subject, sequence, dict(message.headers or {}), message.data))
             pending = 0 if sequence >= until else message.metadata.num_pending
     finally:
         await subscription.unsubscribe()
     return found
+
+
+def hole_in(messages: Sequence[Stored], after: int) -> str | None:
+    """Say where a message is missing before another one: each names the one before it; None where all are there."""
+    before: dict[str, int] = {}
+    for message in messages:
+        expected = int(message.headers.get(_EXPECTED, "0"))
+        if expected > after and before.get(message.subject) != expected:
+            return f"{message.subject} before {message.sequence}"
+        before[message.subject] = message.sequence
+    return None
 
 
 def _in_store_words(error: Exception, host_id: str) -> StoreError:
