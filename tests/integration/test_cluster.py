@@ -87,7 +87,7 @@ def test_a_bridge_that_is_cut_off_from_nats_gives_up_its_share(tmp_path):
             with playing(tmp_path, server.url, server.url, bridges) as (_, fleet):
                 cut("down")
                 whole(bridges[:1])
-                until(lambda: bridges[1].get("/api/v1/hosts/machine-1").status_code == 503, "the other one says so")
+                until(lambda: bridges[1].ask("/api/v1/hosts/machine-1").status_code == 503, "the other one says so")
                 fleet.goes_on()
                 cut("up")
         finally:

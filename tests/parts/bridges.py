@@ -14,6 +14,7 @@ from safetytwin.agent.bridge_client import BridgeClient
 from safetytwin.agent.nats_client import NatsClient
 from safetytwin.agent.outbox import Outbox
 from safetytwin.agent.spool import Spool
+from safetytwin.bridge.auth import TokenStore
 from safetytwin.changes.diff import tree_of
 from safetytwin.changes.trees import canonical_bytes
 from safetytwin.fleet.machine import Machine
@@ -34,6 +35,8 @@ class Bridge:
         ]
         self._folder, self._name, self._within = folder, name, within
         self.command = None
+        # Off loopback a bridge asks for tokens.
+        self.token = None if host == "127.0.0.1" else TokenStore(_made(folder / name)).create("person")
 
     def start(self):
         self.command = Command(self._folder, self._name, *self._arguments, within=self._within)
@@ -47,11 +50,24 @@ class Bridge:
             self.command.__exit__()
 
     def get(self, path):
-        return httpx.get(self.url + path, timeout=40)
+        """Return an answer; where the bridge says to come back in a moment, as while machines move, the one after."""
+        return until(lambda: found if (found := self.ask(path)).status_code != 503 else None, f"{path} was answered")
+
+    def ask(self, path):
+        return httpx.get(self.url + path, timeout=40, headers=self._headers)
+
+    @property
+    def _headers(self):
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     def is_whole(self):
         """Say whether it answers for all machines, whichever bridges have them."""
         return answers(self.url) and self.get("/api/v1/hosts").json()["incomplete"] is None
+
+
+def _made(folder):
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 class Doors:
@@ -104,7 +120,7 @@ class Fleet:
             if index % 3 == 2:
                 clients = [NatsClient(nats_url, host_id, credentials_file=None, ca_file=None)]
             else:
-                clients = [BridgeClient(bridge.url, host_id) for bridge in bridges]
+                clients = [BridgeClient(bridge.url, host_id, token=bridge.token) for bridge in bridges]
             self._clients += clients
             self.reporters.append(Reporter(host_id, clients, folder / f"spool-{index}"))
         self._stop = threading.Event()

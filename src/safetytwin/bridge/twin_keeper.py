@@ -44,6 +44,7 @@ from safetytwin.bridge.routes.answers import (
 from safetytwin.bridge.series import unit_of
 from safetytwin.bridge.stores.base import (
     Retention,
+    SharedStore,
     StateMissingError,
     Store,
     StoreError,
@@ -93,10 +94,10 @@ class TwinKeeper:
         publish: Publish,
         retention: Retention,
         *,
-        shared: bool = False,
+        shared: SharedStore | None = None,
         dropped: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Keep all machines of the store; where it is shared only those of the partitions that are gained.
+        """Keep all machines of the store; where it is given as shared too, only those of the partitions gained.
 
         dropped is told on the event loop of each machine that another bridge has from now on.
         """
@@ -105,10 +106,11 @@ class TwinKeeper:
         self._retention = retention
         self._told: list[Publication] = []
         """By the work under way; touched by the writer only."""
-        self._partitions: set[int] | None = set() if shared else None
+        self._shared = shared
+        self._partitions: set[int] | None = None if shared is None else set()
         """Those that are this bridge's, None where all machines are; changed by the writer only."""
         self._dropped = dropped
-        self._ingest = Ingest(store, self._tell, load=not shared)
+        self._ingest = Ingest(store, self._tell, load=shared is None)
         self._shown: dict[str, Host] = dict(self._ingest.hosts)
         """Machines as those who listen were told of them; touched on the event loop only. What the writer has beyond
         that is on its way: who is shown it early would be told of the same change twice."""
@@ -131,10 +133,11 @@ class TwinKeeper:
             self._dropped(host_id)
 
     def _gained(self, partition: int) -> list[Host]:
-        host_ids = [host_id for host_id in self._store.hosts() if partition_of(host_id) == partition]
+        if self._shared is None or self._partitions is None:
+            raise StoreError("This store is this bridge's alone.")
+        host_ids = self._shared.gain(partition)
         self._ingest.load(host_ids)
-        if self._partitions is not None:
-            self._partitions.add(partition)
+        self._partitions.add(partition)
         return [self._ingest.hosts[host_id] for host_id in host_ids if host_id in self._ingest.hosts]
 
     def _lost(self, partitions: frozenset[int], flush: bool) -> list[str]:
@@ -145,6 +148,8 @@ class TwinKeeper:
             self._ingest.drop(host_ids, flush=flush)
         except StoreError as error:
             _LOG.warning("events that were held back are lost, for they can't be written: %s", error)
+        if self._shared is not None:
+            self._shared.lose(partitions)
         return host_ids
 
     async def take(self, host_id: str, frames: Sequence[Frame], received_at: float) -> Taken:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from safetytwin.bridge.cluster.bucket import Bucket, ChangedError
-from safetytwin.bridge.cluster.placing import share_of
+from safetytwin.bridge.cluster.placing import bridge_of, share_of
 from safetytwin.bridge.stores.base import StoreError
 from safetytwin.nats_link import LinkError, NatsLink
 from safetytwin.nats_subjects import PARTITIONS
@@ -30,6 +30,8 @@ _RENEW_SECONDS = 1.5
 _LOOK_SECONDS = 1.0
 _MARGIN_SECONDS = 1.0
 """By which an owner stops to believe so before others may think the same."""
+_GRACE_SECONDS = 4.0
+"""After it took part anew in which a bridge leaves it to others to do the same: NATS was away for all of them."""
 _TABLE = "table"
 
 
@@ -59,6 +61,7 @@ class Membership:
         self._number = 0
         self._revision = 0
         self._valid_until = 0.0
+        self._joined_at = 0.0
         self._former: set[str] = set()
         """Sessions that ended and in whose name partitions may stand that nobody else has had since."""
         self._loaded: set[int] = set()
@@ -163,6 +166,7 @@ class Membership:
             self._former.add(session)
             self._revision = await self._sessions.put(session, self._about, 0)
             self.session = session
+            self._joined_at = began
         else:
             try:
                 self._revision = await self._sessions.put(self.session, self._about, self._revision)
@@ -201,7 +205,10 @@ class Membership:
             _LOG.info("giving %d partitions to other bridges", len(given))
             self._loaded -= given
             await self._duties.give(given)
-        new = tuple(_new_owner(owner, number in wanted, session, mine, live) for number, owner in enumerate(table))
+        # Who was away with NATS itself comes back first; this bridge's own runs before do not.
+        waits = _clock() - self._joined_at < _GRACE_SECONDS
+        present = live | {one for one in table if waits and bridge_of(one) != bridge_of(session)} - {""}
+        new = tuple(_new_owner(owner, number in wanted, session, mine, present) for number, owner in enumerate(table))
         if new != table:
             await self._write_table(new, revision)
             self.table = new

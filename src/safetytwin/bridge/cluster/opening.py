@@ -36,7 +36,7 @@ def joined(
         except LinkError as error:
             raise StoreError(f"{error} See --store and --nats-credentials.") from None
         store = jetstream_store(link, address.options)
-        keeper = TwinKeeper(store, publish, retention, shared=True, dropped=dropped)
+        keeper = TwinKeeper(store, publish, retention, shared=store, dropped=dropped)
         replicas = int(dict(address.options).get("replicas", "1"))
         about = msgspec.json.encode({"version": __version__})
         try:

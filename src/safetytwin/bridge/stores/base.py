@@ -270,3 +270,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Write what waits, and let go of the store."""
+
+
+class SharedStore(Store, Protocol):
+    """A store of several bridges, each of which writes for the machines of its own partitions.
+
+    Questions to all machines are answered of those alone.
+    """
+
+    def gain(self, partition: int) -> list[str]:
+        """Take a partition, and return its machines; nobody else is expected to write for them from now on."""
+
+    def lose(self, partitions: frozenset[int]) -> None:
+        """Let go of partitions: others may write for their machines."""

@@ -7,6 +7,7 @@ the same way by both stores.
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from safetytwin.bridge.stores.base import (
@@ -27,11 +28,11 @@ from safetytwin.bridge.stores.base import (
     StoreStats,
 )
 from safetytwin.bridge.stores.blobs import Damage, DamagedBlobError
-from safetytwin.bridge.stores.jetstream_log import HistoryLog, Stored
-from safetytwin.bridge.stores.jetstream_messages import by_host, numbered, packed, subject_of, unpacked
+from safetytwin.bridge.stores.jetstream_log import EXPECTED, HistoryLog, Stored
+from safetytwin.bridge.stores.jetstream_messages import by_host, numbered, packed, subject_of, subjects_of, unpacked
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.nats_link import NatsLink
-from safetytwin.nats_subjects import host_of
+from safetytwin.nats_subjects import host_of, partition_of
 
 _TOGETHER = 500
 """Messages of the stream that are copied with one write."""
@@ -74,6 +75,10 @@ class JetStreamStore:
         """Sequence behind which a machine is written: of the last message when it was loaded, or was written here."""
         self._stale: set[str] = set()
         """Machines of which a message may have been written that the bridge doesn't know of."""
+        self._own: frozenset[int] | None = None
+        """Partitions that no other bridge writes; None where there are none such."""
+        self._gained: dict[int, int] = {}
+        """Sequence up to which the copy had all of a partition when it was gained last."""
         self._full = False
         self._damage = Damage()
 
@@ -120,6 +125,32 @@ class JetStreamStore:
             self._fence[host_id] = sequence
             self._copied[host_id] = max(sequence, self._copied.get(host_id, 0))
         return events
+
+    def gain(self, partition: int) -> list[str]:
+        """Copy a partition, to be told of without asking the stream from now on; return its machines.
+
+        What another bridge writes all the same is noticed when this one writes: see append.
+        """
+        subject = subjects_of(self._prefix, partition)
+        with self._lock:
+            hosts = sorted(host_of(one) for one in self._log.subjects(subject))
+            for host_id in [one for one in self._copied.keys() - {*hosts} if partition_of(one) == partition]:
+                self._drop_copy(host_id)
+            last = self._log.last(subject)
+            messages = self._log.read(subject, self._gained.get(partition, 0), last)
+            self._copy_in(messages)
+            for message in messages:
+                host_id = host_of(message.subject)
+                self._copied[host_id] = max(message.sequence, self._copied.get(host_id, 0))
+            self._gained[partition] = last
+            self._stale.difference_update(hosts)
+            self._own = frozenset((partition, *(self._own or ())))
+            return hosts
+
+    def lose(self, partitions: frozenset[int]) -> None:
+        """Let go of partitions: others may write for their machines."""
+        with self._lock:
+            self._own = (self._own or frozenset()) - partitions
 
     def hosts(self) -> list[str]:
         """Return the ids of all machines, sorted."""
@@ -177,8 +208,18 @@ class JetStreamStore:
         if query.host_id is not None:
             return self._of(query.host_id).events(query)
         with self._lock:
+            if self._own is not None:
+                return self._own_events(query, self._own)
             self._follow_all()
             return self._copy.events(query)
+
+    def _own_events(self, query: EventQuery, own: frozenset[int]) -> list[KeptEvent]:
+        """Return events of this bridge's own machines; the copy may have others, from when those were its own."""
+        found: list[KeptEvent] = []
+        while len(found) < query.limit and (page := self._copy.events(query)):
+            found += [one for one in page if partition_of(one.host_id) in own]
+            query = replace(query, before=page[-1].id, before_at=None)
+        return found[: query.limit]
 
     def series_names(self, host_id: str) -> list[str]:
         """Return the names of the series of a machine."""
@@ -219,20 +260,27 @@ class JetStreamStore:
         return self._copy
 
     def _follow(self, host_id: str) -> int:
-        last = self._log.last(host_id)
         known = self._copied.get(host_id, 0)
+        if self._own is not None and partition_of(host_id) in self._own and host_id not in self._stale:
+            return known
+        subject = subject_of(self._prefix, host_id)
+        last = self._log.last(subject)
         if last < known:  # forgotten by another bridge
-            self._copy.forget(host_id)
-            self._copied.pop(host_id, None)
+            self._drop_copy(host_id)
             known = 0
-        self._copy_in(self._log.read(host_id, known, last))
+        self._copy_in(self._log.read(subject, known, last))
         if last:
             self._copied[host_id] = last
         return last
 
+    def _drop_copy(self, host_id: str) -> None:
+        self._copy.forget(host_id)
+        self._copied.pop(host_id, None)
+        self._fence.pop(host_id, None)
+
     def _follow_all(self) -> None:
-        last = self._log.last_of_all()
-        self._copy_in(self._log.read(None, self._whole, last))
+        last = self._log.last(self._log.everything)
+        self._copy_in(self._log.read(self._log.everything, self._whole, last))
         self._whole = last
 
     def _copy_in(self, messages: Sequence[Stored]) -> None:
@@ -245,6 +293,11 @@ class JetStreamStore:
             some = pieces.setdefault(subject, [])
             if number == "1":
                 some.clear()
+                if headers.get(EXPECTED) == "0" and 0 < self._copied.get(host_id, 0) < sequence:
+                    # It was forgotten, and has come again.
+                    self._copy.append(ahead)
+                    ahead = Batch()
+                    self._drop_copy(host_id)
             some.append(data)
             if number == parts and len(some) == int(parts) and sequence > self._copied.get(host_id, 0):
                 try:

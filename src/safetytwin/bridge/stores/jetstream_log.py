@@ -18,7 +18,7 @@ from safetytwin.nats_link import LinkError, NatsLink
 
 _LOG = logging.getLogger(__name__)
 
-_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 WRONG_LAST = 10071
 _FULL = {10023, 10047, 10077}
 """err_code of: insufficient resources, no storage left, the stream could not store it (max_bytes)."""
@@ -80,35 +80,33 @@ class HistoryLog:
                 answers[host_id] = _in_store_words(error, host_id)
         return answers
 
-    def subjects(self) -> dict[str, int]:
+    def subjects(self, among: str = ">") -> dict[str, int]:
         """Return how many messages each subject has; raises StoreError."""
-        info = self._told(lambda client: client.jetstream().stream_info(self.stream, subjects_filter=">"))
+        info = self._told(lambda client: client.jetstream().stream_info(self.stream, subjects_filter=among))
         return dict(info.state.subjects or {})
 
-    def last_of_all(self) -> int:
-        """Return the sequence of the last message there is, 0 where there is none; raises StoreError."""
-        sequence: int = self._told(lambda client: _last(client, self.stream, f"{self._prefix}.history.>"))[0]
-        return sequence
+    @property
+    def everything(self) -> str:
+        """The subject that stands for all machines."""
+        return f"{self._prefix}.history.>"
 
     def size(self) -> int:
         """Return the stream's bytes; raises StoreError."""
         found: int = self._told(lambda client: client.jetstream().stream_info(self.stream)).state.bytes
         return found
 
-    def last(self, host_id: str) -> int:
-        """Return the sequence of a machine's last message, 0 where there is none; raises StoreError."""
-        subject = subject_of(self._prefix, host_id)
+    def last(self, subject: str) -> int:
+        """Return the sequence of the last message on a subject, 0 where there is none; raises StoreError."""
         sequence: int = self._told(lambda client: _last(client, self.stream, subject))[0]
         return sequence
 
-    def read(self, host_id: str | None, after: int, until: int) -> list[Stored]:
-        """Return the messages of one machine or of all behind a sequence, up to the last there is; raises StoreError.
+    def read(self, subject: str, after: int, until: int) -> list[Stored]:
+        """Return the messages on a subject behind a sequence, up to the last there is; raises StoreError.
 
         What a server in the middle of its election leaves out is asked for again.
         """
         if after >= until:
             return []
-        subject = f"{self._prefix}.history.>" if host_id is None else subject_of(self._prefix, host_id)
         found: list[Stored] = []
         for pause in (*_PAUSES, None):
             found = self._told(lambda client: _read(client, self.stream, subject, after, until), timeout=300)
@@ -153,7 +151,7 @@ def _writer(stream: str, subject: str, parts: Sequence[bytes], last: int) -> Any
         for index, part in enumerate(parts):
             headers = {
                 "Nats-Msg-Id": f"{group}.{index}",
-                _EXPECTED: str(expected),
+                EXPECTED: str(expected),
                 "Safetytwin-Part": f"{index + 1}/{len(parts)}",
             }
             expected = await _published(client, stream, subject, part, headers)
@@ -220,7 +218,7 @@ def hole_in(messages: Sequence[Stored], after: int) -> str | None:
     """Say where a message is missing before another one: each names the one before it; None where all are there."""
     before: dict[str, int] = {}
     for message in messages:
-        expected = int(message.headers.get(_EXPECTED, "0"))
+        expected = int(message.headers.get(EXPECTED, "0"))
         if expected > after and before.get(message.subject) != expected:
             return f"{message.subject} before {message.sequence}"
         before[message.subject] = message.sequence

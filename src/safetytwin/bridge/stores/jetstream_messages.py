@@ -19,6 +19,11 @@ def subject_of(prefix: str, host_id: str) -> str:
     return f"{prefix}.history.{partition_of(host_id):02}.{token_of(host_id)}"
 
 
+def subjects_of(prefix: str, partition: int) -> str:
+    """Return the subject that stands for all machines of a partition."""
+    return f"{prefix}.history.{partition:02}.*"
+
+
 def by_host(batch: Batch) -> dict[str, Batch]:
     """Split a batch by machine; each one's order is kept."""
     found: dict[str, Batch] = {}
