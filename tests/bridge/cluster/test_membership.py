@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from parts.nats import NatsServer, linked, nats_server, wait_for
-from safetytwin.bridge.cluster.membership import Duties, Membership, new_name
+from safetytwin.bridge.cluster.membership import SESSION_SECONDS, Duties, Membership, new_name
 from safetytwin.bridge.stores.base import StoreError
 from safetytwin.nats_subjects import PARTITIONS
 
@@ -156,6 +156,34 @@ def test_a_partition_that_could_not_be_loaded_is_tried_again_and_not_held_meanwh
         await member.leave()
 
     asyncio.run(play())
+
+
+def test_nothing_moves_where_nats_was_away_from_all_for_long(tmp_path):
+    server = NatsServer(tmp_path / "nats").start()
+    wait_for(server.url)
+
+    async def play(*links):
+        running = [Member(link, letter * 16, "away").start() for link, letter in zip(links, "abc", strict=True)]
+        await until(lambda: shared_out(*running), "three shared")
+        for member in running:
+            member.given.clear()
+        before = [member.held for member in running]
+        server.signal(signal.SIGSTOP)
+        await asyncio.sleep(SESSION_SECONDS + 3)
+        assert not any(member.held for member in running)
+        server.signal(signal.SIGCONT)
+        await until(lambda: shared_out(*running), "three shared again")
+        assert [member.held for member in running] == before
+        assert not any(member.lost or member.given for member in running)
+        for member in running:
+            await member.leave()
+
+    try:
+        with linked(server.url) as one, linked(server.url) as two, linked(server.url) as three:
+            asyncio.run(play(one, two, three))
+    finally:
+        server.signal(signal.SIGCONT)
+        server.stop()
 
 
 def test_a_bridge_that_was_cut_off_holds_nothing_and_goes_on_with_what_no_one_took(tmp_path):
