@@ -168,7 +168,7 @@ def test_head_is_get_without_the_body(client):
 
 
 def test_a_failure_inside_tells_nothing_of_the_inside(client, monkeypatch, caplog):
-    async def fails(self, limit, cursor):
+    async def fails(self, limit, cursor, where=None):
         raise RuntimeError("secret /etc/path")
 
     monkeypatch.setattr("parts.memory_keeper.MemoryKeeper.hosts", fails)

@@ -20,12 +20,15 @@ from safetytwin.bridge.routes.answers import (
     Taken,
     Updated,
 )
+from safetytwin.bridge.twin_views import asked_list
 from safetytwin.changes.diff import diff, tree_of
 from safetytwin.changes.trees import ChangeError, canonical_bytes
 from safetytwin.changes.twin import Twin
 from safetytwin.models.change import Change
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import seconds_of, timestamp
+from safetytwin.questions.asking import ask
+from safetytwin.questions.view import View
 
 
 class _Host:
@@ -85,8 +88,11 @@ class MemoryKeeper:
         self._host(host_id)
         del self.hosts_by_id[host_id]
 
-    async def hosts(self, limit, cursor):
+    async def hosts(self, limit, cursor, where=None):
         names = [name for name in sorted(self.hosts_by_id) if cursor is None or name > cursor]
+        if where is not None:
+            asked = ask(where, (View(name, "live", self.hosts_by_id[name].twin) for name in names), limit)
+            return asked_list([self.row(name) for name in asked.matching], asked)
         page = names[:limit]
         return HostList([self.row(name) for name in page], page[-1] if len(names) > limit else None)
 

@@ -20,6 +20,7 @@ from safetytwin.bridge.routes.answers import (
 from safetytwin.exposition import Exposition
 from safetytwin.models.change import Change, Frame
 from safetytwin.models.system_state import SystemState
+from safetytwin.questions.tree import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Keeper(Protocol):
     async def forget(self, host_id: str) -> None:
         """Forget a machine and its history."""
 
-    async def hosts(self, limit: int, cursor: str | None) -> HostList:
-        """Return a page of machines."""
+    async def hosts(self, limit: int, cursor: str | None, where: Question | None = None) -> HostList:
+        """Return a page of machines: all, or those that a question is true of."""
 
     async def state(self, host_id: str, at: float | None) -> Seen:
         """Return a machine's state at a moment, or now."""

@@ -53,13 +53,24 @@ from safetytwin.bridge.stores.base import (
 )
 from safetytwin.bridge.stores.sqlite import SqliteStore
 from safetytwin.bridge.summary import summary_of
-from safetytwin.bridge.twin_views import ai_of, difference_of, event_list, moments_of, series_set, stored_events
+from safetytwin.bridge.twin_views import (
+    ai_of,
+    asked_list,
+    difference_of,
+    event_list,
+    moments_of,
+    series_set,
+    stored_events,
+)
 from safetytwin.bridge.twins import Host
 from safetytwin.exposition import Exposition, Labels
 from safetytwin.models.change import Frame
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import timestamp
 from safetytwin.nats_subjects import partition_of
+from safetytwin.questions.asking import ask
+from safetytwin.questions.tree import Question
+from safetytwin.questions.view import View
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -174,9 +185,16 @@ class TwinKeeper:
         await self._write(self._ingest.forget, host_id)
         self._shown.pop(host_id, None)
 
-    async def hosts(self, limit: int, cursor: str | None) -> HostList:
-        """Return a page of machines."""
+    async def hosts(self, limit: int, cursor: str | None, where: Question | None = None) -> HostList:
+        """Return a page of machines: all, or those that a question is true of."""
         names = sorted(name for name in self._shown if cursor is None or name > cursor)
+        if where is not None:
+            now = time.time()
+            views = (View(host.host_id, host.status(now), host.twin) for host in [self._shown[name] for name in names])
+            asked = await self._read(ask, where, views, limit)
+            # A machine may have been forgotten meanwhile.
+            rows = [self.row(name) for name in asked.matching if name in self._shown]
+            return asked_list(rows, asked)
         page = [self.row(name) for name in names[:limit]]
         return HostList(page, names[limit - 1] if len(names) > limit else None)
 

@@ -10,11 +10,14 @@ from safetytwin.bridge.routes.answers import (
     Difference,
     EventList,
     Gap,
+    HostList,
+    HostRow,
     Moment,
     Moments,
     Series,
     SeriesSet,
     StoredEvent,
+    UnknownHost,
 )
 from safetytwin.bridge.series import unit_of
 from safetytwin.bridge.stores.base import EventQuery, KeptEvent, PastState, Span, Store
@@ -24,8 +27,15 @@ from safetytwin.changes.significance import significant
 from safetytwin.changes.twin import Twin
 from safetytwin.models.system_state import SystemState
 from safetytwin.models.timestamps import seconds_of, timestamp
+from safetytwin.questions.asking import Asked
 
 _EVENTS_OF_A_DIFFERENCE = 1000
+
+
+def asked_list(rows: list[HostRow], asked: Asked) -> HostList:
+    """Return the answer to a question: the rows of the machines that match, and which could not be judged."""
+    unknown = [UnknownHost(view.host_id, view.hostname, because) for view, because in asked.unknown]
+    return HostList(rows, asked.next, unknown, asked.unknown_count)
 
 
 def difference_of(store: Store, host_id: str, begin: float, end: float, everything: bool) -> Difference:

@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from safetytwin.cli.bridge_api import BridgeApi, add_bridge_arguments
-from safetytwin.cli.known_hosts import HostRow, all_hosts, shortest_ids
+from safetytwin.cli.known_hosts import HostRow, Matching, hosts_where, shortest_ids
 from safetytwin.models.printable import printable
 from safetytwin.models.quantities import duration, percent
 from safetytwin.models.timestamps import seconds_of
 
 _LONGEST_NAME = 20
+_NAMED = 5
+"""Reasons, and machines of one reason, that are named where machines could not be judged."""
 _STYLES = {"live": "green", "silent": "yellow", "conflict": "red"}
 
 
@@ -26,7 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the machines that a bridge knows, with how they are and what ails them."
     parser.epilog = (
         "examples:\n  safetytwin hosts\n"
+        "  safetytwin hosts --where 'model ~ \"llama\" and gpu.memory_free > 8GiB'\n"
+        "  safetytwin hosts --where 'status != live or has unit.failed'\n"
         "  safetytwin hosts --json | jq -r '.hosts[] | select(.status != \"live\") | .hostname'"
+    )
+    parser.add_argument(
+        "--where",
+        metavar="QUESTION",
+        help="only machines that this is true of; docs/fleet.md has the fields and operators",
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON, as the bridge's API has them")
     add_bridge_arguments(parser)
@@ -34,14 +43,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the machines."""
-    hosts = all_hosts(BridgeApi.of(options))
+    found = hosts_where(BridgeApi.of(options), options.where)
     if options.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode({"hosts": hosts}), indent=2).decode() + "\n")
-    elif hosts:
-        print_hosts(hosts, time.time(), sys.stdout)
+        answer = {"hosts": found.hosts} if options.where is None else found
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode() + "\n")
+        return 0
+    if found.hosts:
+        print_hosts(found.hosts, time.time(), sys.stdout)
+    elif options.where is not None:
+        sys.stderr.write("No machine is known to match.\n")
     else:
         sys.stderr.write("No machine has reported yet. Let one: safetytwin agent --bridge URL\n")
+    if found.unknown_count:
+        sys.stderr.write(_unjudged(found))
     return 0
+
+
+def _unjudged(found: Matching) -> str:
+    """Return which machines could not be judged, and why, each reason once."""
+    names: dict[str, list[str]] = {}
+    for one in found.unknown:
+        names.setdefault(one.because, []).append(printable(one.hostname or one.host_id))
+    reasons = "; ".join(
+        f"{printable(because)} ({', '.join(several[:_NAMED])}{', …' if len(several) > _NAMED else ''})"
+        for because, several in list(names.items())[:_NAMED]
+    )
+    machines = "1 machine" if found.unknown_count == 1 else f"{found.unknown_count} machines"
+    return f"{machines} could not be judged: {reasons}\n"
 
 
 def print_hosts(hosts: list[HostRow], now: float, out: TextIO) -> None:

@@ -21,21 +21,49 @@ class HostRow(msgspec.Struct, frozen=True):
     summary: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class UnknownHost(msgspec.Struct, frozen=True):
+    """One machine that a question could not be judged on."""
+
+    host_id: str
+    hostname: str | None = None
+    because: str = ""
+
+
 class _Page(msgspec.Struct, frozen=True):
     hosts: list[HostRow]
     next: str | None = None
+    unknown: list[UnknownHost] = []
+    unknown_count: int = 0
+
+
+class Matching(msgspec.Struct, frozen=True):
+    """What machines a question is true of, and which could not be judged: how many, and the first of them."""
+
+    hosts: list[HostRow]
+    unknown: list[UnknownHost]
+    unknown_count: int
 
 
 def all_hosts(api: BridgeApi) -> list[HostRow]:
     """Return all machines, by name; raises UserError."""
+    return hosts_where(api, None).hosts
+
+
+def hosts_where(api: BridgeApi, where: str | None) -> Matching:
+    """Return the machines that a question is true of, by name; all without one; raises UserError."""
     found: list[HostRow] = []
+    unknown: list[UnknownHost] = []
+    count = 0
     cursor: str | None = None
     while True:
-        page = api.get_as(_Page, "/api/v1/hosts", {"cursor": cursor})
+        page = api.get_as(_Page, "/api/v1/hosts", {"where": where, "cursor": cursor})
         found += page.hosts
+        unknown += page.unknown
+        count += page.unknown_count
         cursor = page.next
         if cursor is None:
-            return sorted(found, key=lambda row: (row.hostname or row.host_id, row.host_id))
+            found.sort(key=lambda row: (row.hostname or row.host_id, row.host_id))
+            return Matching(found, unknown, count)
 
 
 def find_host(api: BridgeApi, wanted: str) -> HostRow:

@@ -51,6 +51,14 @@ class HostRow(Record, frozen=True):
     summary: A[dict[str, Any], msgspec.Meta(description="What a row of machines shows.")]
 
 
+class UnknownHost(Record, frozen=True):
+    """One machine of which it is not known whether it matches."""
+
+    host_id: A[HostId, msgspec.Meta(description="The machine.")]
+    hostname: A[str | None, msgspec.Meta(description="Its name.")]
+    because: A[str, msgspec.Meta(description="What is not known of it.")]
+
+
 Incomplete = A[
     str | None, msgspec.Meta(description="Why machines are missing that other bridges own; null where none are.")
 ]
@@ -61,6 +69,11 @@ class HostList(Record, frozen=True, omit_defaults=False):
 
     hosts: list[HostRow]
     next: A[str | None, msgspec.Meta(description="Cursor of the next page; null on the last.")] = None
+    unknown: A[
+        list[UnknownHost],
+        msgspec.Meta(description="With where: machines up to here that could not be judged, the first hundred."),
+    ] = msgspec.field(default_factory=list)
+    unknown_count: A[Count, msgspec.Meta(description="How many could not be judged.")] = 0
     incomplete: Incomplete = None
 
 

@@ -18,8 +18,9 @@ from safetytwin.bridge.routes.answers import (
     SeriesSet,
 )
 from safetytwin.bridge.routes.merging import merged_ai, merged_events, merged_hosts
-from safetytwin.bridge.routes.table import Answer, Call, Endpoint
+from safetytwin.bridge.routes.table import Answer, Call, Endpoint, Parameter
 from safetytwin.models.timestamps import timestamp
+from safetytwin.questions.parser import LONGEST, parse_question
 
 if TYPE_CHECKING:
     from safetytwin.bridge.app import Bridge
@@ -30,8 +31,8 @@ _POINTS = 500
 
 
 async def list_hosts(bridge: "Bridge", call: Call) -> HostList:
-    """List machines by id."""
-    return await bridge.keeper.hosts(call["limit"] or _HOSTS_PER_PAGE, call["cursor"])
+    """List machines by id: all, or those that a question is true of."""
+    return await bridge.keeper.hosts(call["limit"] or _HOSTS_PER_PAGE, call["cursor"], call["where"])
 
 
 async def show_host(bridge: "Bridge", call: Call) -> Response | Answer:
@@ -145,6 +146,13 @@ def _check_order(call: Call) -> None:
 
 
 _SPAN = (p.FROM, p.TO)
+_WHERE = Parameter(
+    "where",
+    "Only machines that this is true of; docs/fleet.md has the language. A page may hold fewer than limit.",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST},
+    parse_question,
+    example='model ~ "llama" and gpu.memory_free > 8GiB',
+)
 _EVENT_PARAMETERS = (*_SPAN, p.KIND, p.SUBJECT, p.limit(1000, _EVENTS_PER_PAGE), p.CURSOR)
 
 ENDPOINTS = (
@@ -154,7 +162,7 @@ ENDPOINTS = (
         list_hosts,
         "List machines.",
         HostList,
-        parameters=(p.limit(1000, _HOSTS_PER_PAGE), p.CURSOR),
+        parameters=(_WHERE, p.limit(1000, _HOSTS_PER_PAGE), p.CURSOR),
         fleet=functools.partial(merged_hosts, usual=_HOSTS_PER_PAGE),
     ),
     Endpoint(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from safetytwin.bridge.routes.answers import AiHosts, EventList, HostList, StoredEvent
+from safetytwin.bridge.routes.answers import AiHosts, EventList, HostList, StoredEvent, UnknownHost
 from safetytwin.bridge.routes.table import Call
 from safetytwin.models.timestamps import seconds_of
 
@@ -14,7 +14,14 @@ def merged_hosts(parts: Sequence[HostList], call: Call, usual: int) -> HostList:
     rows = {row.host_id: row for part in parts for row in part.hosts if not ends or row.host_id <= min(ends)}
     page = [rows[host_id] for host_id in sorted(rows)][:limit]
     end = page[-1].host_id if len(rows) > limit else min(ends, default=None)
-    return HostList(page, end)
+    unknown: dict[str, UnknownHost] = {}
+    count = 0
+    for part in parts:
+        beyond = [one for one in part.unknown if end is not None and one.host_id > end]
+        count += part.unknown_count - len(beyond)
+        unknown |= {one.host_id: one for one in part.unknown if one not in beyond}
+    most = max((len(part.unknown) for part in parts), default=0)
+    return HostList(page, end, [unknown[host_id] for host_id in sorted(unknown)][:most], count)
 
 
 def merged_events(parts: Sequence[EventList], call: Call, usual: int) -> EventList:
