@@ -30,8 +30,10 @@ _RENEW_SECONDS = 1.5
 _LOOK_SECONDS = 1.0
 _MARGIN_SECONDS = 1.0
 """By which an owner stops to believe so before others may think the same."""
-_GRACE_SECONDS = 4.0
-"""After it took part anew in which a bridge leaves it to others to do the same: NATS was away for all of them."""
+_GAP_SECONDS = 3.0
+"""Between two renewals that went well: more, and NATS was away, or this bridge was."""
+_GRACE_SECONDS = 8.0
+"""After such a gap in which a bridge leaves it to others to come back: NATS may have been away for all of them."""
 _TABLE = "table"
 
 
@@ -61,7 +63,9 @@ class Membership:
         self._number = 0
         self._revision = 0
         self._valid_until = 0.0
-        self._joined_at = 0.0
+        self._renewed_at = 0.0
+        self._steady_since = 0.0
+        """Since when the session was renewed without a gap."""
         self._former: set[str] = set()
         """Sessions that ended and in whose name partitions may stand that nobody else has had since."""
         self._loaded: set[int] = set()
@@ -166,7 +170,6 @@ class Membership:
             self._former.add(session)
             self._revision = await self._sessions.put(session, self._about, 0)
             self.session = session
-            self._joined_at = began
         else:
             try:
                 self._revision = await self._sessions.put(self.session, self._about, self._revision)
@@ -179,6 +182,9 @@ class Membership:
                     return
                 self._revision = found[1]
                 return
+        if began - self._renewed_at > _GAP_SECONDS:
+            self._steady_since = _clock()
+        self._renewed_at = began
         self._valid_until = began + SESSION_SECONDS - _MARGIN_SECONDS
 
     async def _look(self) -> None:
@@ -206,7 +212,8 @@ class Membership:
             self._loaded -= given
             await self._duties.give(given)
         # Who was away with NATS itself comes back first; this bridge's own runs before do not.
-        waits = _clock() - self._joined_at < _GRACE_SECONDS
+        now = _clock()
+        waits = now - self._renewed_at > _GAP_SECONDS or now - self._steady_since < _GRACE_SECONDS
         present = live | {one for one in table if waits and bridge_of(one) != bridge_of(session)} - {""}
         new = tuple(_new_owner(owner, number in wanted, session, mine, present) for number, owner in enumerate(table))
         if new != table:
