@@ -11,6 +11,8 @@ from safetytwin.cli.main import COMMANDS, Parser
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
 _LINE = re.compile(r"^\s*(?:\$ |sudo |[A-Z_]+=\S+ )*(safetytwin [a-z].*)$")
+# What follows a command is for the shell or for the reader: a pipe, a redirection, a comment, a column of explanation.
+_COMMAND = re.compile(r"""(?:'[^']*'|"[^"]*"|(?!\s+[|>#]|\s{2,}| &&).)*""")
 
 
 def _parser(name: str) -> Parser:
@@ -21,9 +23,9 @@ def _parser(name: str) -> Parser:
 
 
 def _commands(text: str) -> list[str]:
-    lines = (match.group(1) for line in text.splitlines() if (match := _LINE.match(line)))
-    # What follows is for the shell or for the reader: a pipe, a redirection, a comment, a column of explanation.
-    return [re.split(r"\s+[|>#]|\s{2,}| &&", line)[0].strip() for line in lines]
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    lines = (match.group(1) for line in joined.splitlines() if (match := _LINE.match(line)))
+    return [match.group().strip() for line in lines if (match := _COMMAND.match(line))]
 
 
 def _documented() -> list[tuple[str, str]]:
