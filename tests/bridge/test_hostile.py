@@ -320,7 +320,8 @@ def test_bodies_are_not_counted_as_headers(impatient):
 
 
 def test_headers_without_end_are_cut(impatient):
-    answer = raw_exchange(impatient, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 50_000)
+    # Little more than the limit: what a server leaves unread makes the kernel reset the connection, answer and all.
+    answer = raw_exchange(impatient, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 33_000)
     assert b" 431 " in answer
 
 

@@ -88,7 +88,7 @@ def test_tokens_are_made_shown_once_and_revoked(safetytwin, tmp_path) -> None:
     assert "not used yet" in listed
     for token in (person, agent, free):
         assert token not in listed
-        assert token.split("_")[2] not in (data / "tokens.json").read_text()
+        assert token.split("_", 2)[2] not in (data / "tokens.json").read_text()
     rows = json.loads(safetytwin("bridge", "token", "list", "--json", "--data", data)[1])["tokens"]
     assert [row["kind"] for row in rows] == ["person", "agent", "agent"]
     assert all("sha256" not in row for row in rows)
