@@ -27,6 +27,12 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 3
 _PING_SECONDS = 5
 """Two pings without an answer: the connection is dead."""
+_HEADERS_ROOM = 4096
+"""Bytes of a message that are left for its headers."""
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+"""Header by which JetStream keeps a message only behind that one of its subject; 0: behind none."""
+WRONG_LAST = 10071
+"""LinkError.code where another message stands there."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
@@ -97,10 +103,10 @@ class NatsLink:
         """Why there is no connection."""
         return self._why
 
-    @property
-    def max_payload(self) -> int:
-        """Bytes of a message, headers included, that the server takes at most; raises LinkError where there is none."""
-        return self._now().max_payload
+    def parts(self, data: bytes) -> list[bytes]:
+        """Return data in pieces that the server takes as one message each, at least one; raises LinkError."""
+        most = max(1, self._now().max_payload - _HEADERS_ROOM)
+        return [data[begin : begin + most] for begin in range(0, len(data), most)] or [b""]
 
     def wait(self, seconds: float) -> None:
         """Return once there is a connection; raises LinkError where none comes within the seconds."""

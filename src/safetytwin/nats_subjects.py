@@ -5,7 +5,7 @@ import zlib
 PREFIX = "safetytwin"
 PARTITIONS = 64
 PART = "Safetytwin-Part"
-"""Header of a part of frames: NUMBER/OF, from 1."""
+"""Header of a part of what is larger than a message may be: NUMBER/OF, from 1."""
 STATUS, RETRY = "Safetytwin-Status", "Safetytwin-Retry-After"
 """Headers of an answer to frames: what HTTP's status and Retry-After would be."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
 TIMEOUT_SECONDS = 15.0
-_ROOM = 4096
-"""Bytes of a message that are left for its headers."""
 _AWAY_SECONDS = 3.0
 """After which to try again where no bridge has this machine's partition: one takes it within seconds."""
 _OPENING, _COMMA, _CLOSING = (zstandard.ZstdCompressor().compress(piece) for piece in (b"[", b",", b"]"))
@@ -50,8 +48,7 @@ class NatsClient:
         end = monotonic() + TIMEOUT_SECONDS
         try:
             self._link.wait(TIMEOUT_SECONDS)
-            most = max(1, self._link.max_payload - _ROOM)
-            parts = [body[begin : begin + most] for begin in range(0, len(body), most)]
+            parts = self._link.parts(body)
             message = self._link.call(
                 lambda client: _asked(client, self._subject, parts), timeout=max(1.0, end - monotonic())
             )

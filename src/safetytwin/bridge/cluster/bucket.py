@@ -11,9 +11,8 @@ from nats.aio.client import Client
 from nats.js.api import KeyValueConfig
 from nats.js.errors import NotFoundError
 
-from safetytwin.nats_link import LinkError, NatsLink
+from safetytwin.nats_link import EXPECTED_LAST, WRONG_LAST, LinkError, NatsLink
 
-_WRONG_LAST = 10071
 _SECONDS = 3.0
 T = TypeVar("T")
 
@@ -57,7 +56,7 @@ class Bucket:
 
     async def put(self, key: str, value: bytes, revision: int) -> int:
         """Write a key that is at a revision, 0 where it is not there; return the new one. Raises ChangedError."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        headers = {EXPECTED_LAST: str(revision)}
 
         async def written(client: Client) -> int:
             ack = await client.jetstream().publish(
@@ -68,7 +67,7 @@ class Bucket:
         try:
             return await self._done(written)
         except LinkError as error:
-            if error.code == _WRONG_LAST:
+            if error.code == WRONG_LAST:
                 raise ChangedError from error
             raise
 

@@ -17,12 +17,12 @@ from starlette.types import Message as AsgiMessage
 from safetytwin.bridge.cluster.answering import run_inside
 from safetytwin.bridge.cluster.wire import Ask
 from safetytwin.bridge.problems import Problem, too_busy
+from safetytwin.bridge.routes.parameters import is_host_id
 from safetytwin.nats_link import LinkError, Message, NatsLink
 from safetytwin.nats_subjects import PART, RETRY, STATUS, host_of, partition_of
 
 _LOG = logging.getLogger(__name__)
 _PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})", re.ASCII)
-_HOST_ID = re.compile(r"(?!\.{1,2}\Z)[a-z0-9._-]{1,64}", re.ASCII)
 _MOST_BYTES = 16 << 20
 _PATIENCE = 30.0
 """Seconds for which the parts of a request may be on their way."""
@@ -64,7 +64,7 @@ class Ingesting:
     def _got(self, message: Message) -> None:
         host_id = host_of(message.subject)
         partition = message.subject.split(".")[-2]
-        if not _HOST_ID.fullmatch(host_id) or partition != f"{partition_of(host_id):02}":
+        if not is_host_id(host_id) or partition != f"{partition_of(host_id):02}":
             self._say(message.reply, Problem(422, "The subject names no machine in its own partition."))
             return
         body = self._whole(message)

@@ -37,10 +37,9 @@ def joined(
             raise StoreError(f"{error} See --store and --nats-credentials.") from None
         store = jetstream_store(link, address.options)
         keeper = TwinKeeper(store, publish, retention, shared=store, dropped=dropped)
-        replicas = int(dict(address.options).get("replicas", "1"))
         about = msgspec.json.encode({"version": __version__})
         try:
-            yield Cluster(link, keeper, name, about, prefix=PREFIX, replicas=replicas)
+            yield Cluster(link, keeper, name, about, prefix=PREFIX, replicas=store.replicas)
         finally:
             keeper.close()
     finally:

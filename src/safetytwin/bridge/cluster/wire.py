@@ -12,8 +12,6 @@ from nats.aio.client import Client
 from safetytwin.bridge.auth import Token
 from safetytwin.nats_link import NatsLink
 
-_ROOM = 4096
-"""Bytes of a message that are left for what goes along with its data."""
 _SECONDS = 10.0
 
 PART, BLOCK, END, LEAVE, ALIVE = "part", "block", "end", "leave", "alive"
@@ -68,8 +66,7 @@ def piece_of(data: bytes) -> Piece | None:
 
 async def send_block(link: NatsLink, subject: str, block: bytes, reply: str = "") -> None:
     """Send a block, in order with those before it that were awaited; raises LinkError."""
-    most = max(1, link.max_payload - _ROOM)
-    parts = [block[begin : begin + most] for begin in range(0, len(block), most)] or [b""]
+    parts = link.parts(block)
     messages = [encoded(Piece(PART, part)) for part in parts[:-1]] + [encoded(Piece(BLOCK, parts[-1]))]
     await send_all(link, subject, messages, reply)
 

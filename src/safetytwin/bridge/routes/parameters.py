@@ -17,8 +17,13 @@ _SERIES = r"[^,\u0000]{1,200}"
 _MAX_TEXT = 500
 
 
+def is_host_id(text: str) -> bool:
+    """Say whether a text is a machine's id."""
+    return re.fullmatch(_HOST_ID, text, re.ASCII) is not None
+
+
 def _host_id(text: str) -> str:
-    if not re.fullmatch(_HOST_ID, text, re.ASCII):
+    if not is_host_id(text):
         raise ValueError(f"{text[:80]!r} is no host id: 1 to 64 of a-z 0-9 . _ - and more than dots")
     return text
 

@@ -28,11 +28,11 @@ from safetytwin.bridge.stores.base import (
     StoreStats,
 )
 from safetytwin.bridge.stores.blobs import Damage, DamagedBlobError
-from safetytwin.bridge.stores.jetstream_log import EXPECTED, HistoryLog, Stored
+from safetytwin.bridge.stores.jetstream_log import HistoryLog, Stored
 from safetytwin.bridge.stores.jetstream_messages import by_host, numbered, packed, subject_of, subjects_of, unpacked
 from safetytwin.bridge.stores.sqlite import SqliteStore
-from safetytwin.nats_link import NatsLink
-from safetytwin.nats_subjects import host_of, partition_of
+from safetytwin.nats_link import EXPECTED_LAST, NatsLink
+from safetytwin.nats_subjects import PART, host_of, partition_of
 
 _TOGETHER = 500
 """Messages of the stream that are copied with one write."""
@@ -64,6 +64,8 @@ class JetStreamStore:
         """Raise StoreError where the stream can't be had."""
         self._log = HistoryLog(link, prefix, replicas=replicas, max_bytes=max_bytes)
         self._prefix = prefix
+        self.replicas = replicas
+        """How many servers keep each message."""
         self._folder = tempfile.TemporaryDirectory(prefix="safetytwin-copy-")
         self._copy = SqliteStore(Path(self._folder.name), reserve_bytes=0)
         self._lock = threading.RLock()
@@ -107,7 +109,8 @@ class JetStreamStore:
                 self._full = error is not None
                 raise error or next(iter(failed.values()))
             self._full = False
-            return self._taken(batch, parts, {host_id: int(one) for host_id, one in answers.items()})  # type: ignore[arg-type]  # none has failed
+            sequences = {host_id: one for host_id, one in answers.items() if isinstance(one, int)}
+            return self._taken(batch, parts, sequences)
 
     def _taken(self, batch: Batch, parts: Mapping[str, Batch], sequences: Mapping[str, int]) -> list[KeptEvent]:
         kept = {host_id: iter(numbered(part, sequences[host_id])) for host_id, part in parts.items()}
@@ -289,11 +292,11 @@ class JetStreamStore:
         ahead = Batch()
         for index, (subject, sequence, headers, data) in enumerate(messages, 1):
             host_id = host_of(subject)
-            number, _, parts = headers.get("Safetytwin-Part", "1/1").partition("/")
+            number, _, parts = headers.get(PART, "1/1").partition("/")
             some = pieces.setdefault(subject, [])
             if number == "1":
                 some.clear()
-                if headers.get(EXPECTED) == "0" and 0 < self._copied.get(host_id, 0) < sequence:
+                if headers.get(EXPECTED_LAST) == "0" and 0 < self._copied.get(host_id, 0) < sequence:
                     # It was forgotten, and has come again.
                     self._copy.append(ahead)
                     ahead = Batch()

@@ -13,13 +13,12 @@ from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageTyp
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from safetytwin.bridge.stores.base import StoreError, StoreFullError, StoreMovedError
-from safetytwin.bridge.stores.jetstream_messages import parts_of, subject_of
-from safetytwin.nats_link import LinkError, NatsLink
+from safetytwin.bridge.stores.jetstream_messages import subject_of
+from safetytwin.nats_link import EXPECTED_LAST, WRONG_LAST, LinkError, NatsLink
+from safetytwin.nats_subjects import PART
 
 _LOG = logging.getLogger(__name__)
 
-EXPECTED = "Nats-Expected-Last-Subject-Sequence"
-WRONG_LAST = 10071
 _FULL = {10023, 10047, 10077}
 """err_code of: insufficient resources, no storage left, the stream could not store it (max_bytes)."""
 _NO_LEADER = 10008
@@ -27,7 +26,6 @@ _PAUSES = (0.1, 0.3, 1.0, 2.0, 3.0)
 """Seconds between the tries to ask."""
 _TRIES = 8
 _SECONDS = 10.0
-_HEADERS_ROOM = 4096
 _WINDOW = 120.0
 """Seconds for which the server knows messages by their id."""
 
@@ -67,11 +65,14 @@ class HistoryLog:
 
     def write(self, blobs: dict[str, tuple[bytes, int]]) -> dict[str, int | StoreError]:
         """Write machines' blobs, each behind its subject's last sequence; return its sequence or what went wrong."""
-        most = self._most()
         futures = {}
-        for host_id, (blob, last) in blobs.items():
+        try:
+            parts = {host_id: self._link.parts(blob) for host_id, (blob, _) in blobs.items()}
+        except LinkError as error:
+            raise StoreError(str(error)) from error
+        for host_id, (_, last) in blobs.items():
             subject = subject_of(self._prefix, host_id)
-            futures[host_id] = self._link.start(_writer(self.stream, subject, parts_of(blob, most), last), timeout=60)
+            futures[host_id] = self._link.start(_writer(self.stream, subject, parts[host_id], last), timeout=60)
         answers: dict[str, int | StoreError] = {}
         for host_id, future in futures.items():
             try:
@@ -124,25 +125,17 @@ class HistoryLog:
         subject = subject_of(self._prefix, host_id)
         self._told(lambda client: client.jetstream().purge_stream(self.stream, subject=subject), timeout=30)
 
-    def _most(self) -> int:
-        try:
-            return self._link.max_payload - _HEADERS_ROOM
-        except LinkError as error:
-            raise StoreError(str(error)) from error
-
     def _told(self, make: Any, *, timeout: float = _SECONDS) -> Any:
         """Return what is told by what may be asked twice: while a cluster finds a new leader, nobody answers."""
-        for pause in _PAUSES:
+        pauses = iter(_PAUSES)
+        while True:
             try:
                 return self._link.call(make, timeout=timeout)
             except LinkError as error:
-                if error.code not in {None, _NO_LEADER}:
+                pause = next(pauses, None)
+                if pause is None or error.code not in {None, _NO_LEADER}:
                     raise StoreError(str(error)) from error
             time.sleep(pause)
-        try:
-            return self._link.call(make, timeout=timeout)
-        except LinkError as error:
-            raise StoreError(str(error)) from error
 
 
 def _writer(stream: str, subject: str, parts: Sequence[bytes], last: int) -> Any:
@@ -151,8 +144,8 @@ def _writer(stream: str, subject: str, parts: Sequence[bytes], last: int) -> Any
         for index, part in enumerate(parts):
             headers = {
                 "Nats-Msg-Id": f"{group}.{index}",
-                EXPECTED: str(expected),
-                "Safetytwin-Part": f"{index + 1}/{len(parts)}",
+                EXPECTED_LAST: str(expected),
+                PART: f"{index + 1}/{len(parts)}",
             }
             expected = await _published(client, stream, subject, part, headers)
         return expected
@@ -218,7 +211,7 @@ def hole_in(messages: Sequence[Stored], after: int) -> str | None:
     """Say where a message is missing before another one: each names the one before it; None where all are there."""
     before: dict[str, int] = {}
     for message in messages:
-        expected = int(message.headers.get(EXPECTED, "0"))
+        expected = int(message.headers.get(EXPECTED_LAST, "0"))
         if expected > after and before.get(message.subject) != expected:
             return f"{message.subject} before {message.sequence}"
         before[message.subject] = message.sequence

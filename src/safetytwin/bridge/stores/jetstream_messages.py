@@ -1,6 +1,5 @@
 """What the history's messages in JetStream are: all that is written together for one machine, in parts if large."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -74,11 +73,6 @@ def unpacked(blob: bytes, subject: str, sequence: int) -> Batch:
 def numbered(batch: Batch, sequence: int) -> list[KeptEvent]:
     """Return the events of one machine's batch with the numbers that its message's sequence gives them."""
     return [KeptEvent(sequence * EVENTS + index, host_id, event) for index, (host_id, event) in enumerate(batch.events)]
-
-
-def parts_of(blob: bytes, most: int) -> Sequence[bytes]:
-    """Return a blob in pieces that a message may hold."""
-    return [blob[begin : begin + most] for begin in range(0, len(blob), most)]
 
 
 def _frame_values(frame: StoredFrame) -> tuple[Any, ...]:
