@@ -16,7 +16,7 @@ _UNITS: dict[Kind, dict[str, float]] = {
     "duration": {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800},
     "number": {"": 1},
 }
-EXPECTED: dict[Kind, str] = {
+_EXPECTED: dict[Kind, str] = {
     "text": "a text",
     "version": "a version such as 6.1",
     "size": "a size such as 8GiB or 500MB",
@@ -40,5 +40,5 @@ def comparable(kind: Kind, value: str) -> Any:
     match = _AMOUNT.fullmatch(value)
     factor = _UNITS[kind].get(match[2].lower()) if match else None
     if match is None or factor is None:
-        raise ValueError(f"{value[:60]!r} is not {EXPECTED[kind]}")
+        raise ValueError(f"{value[:60]!r} is not {_EXPECTED[kind]}")
     return float(match[1]) * factor

@@ -38,17 +38,17 @@ def judge(question: Question, view: View, item: Tree | None = None) -> Verdict:
             return _any([*(judge(inner, view, one) for one in items), missing or False])
         case Has(name):
             return _holds(_field(name).read(view, item), lambda _: True)
-        case OneOf(name, values, operands):
+        case OneOf(name, values):
             field = _field(name)
-            wanted = operands or tuple(comparable(field.kind, value) for value in values)
+            wanted = [comparable(field.kind, value) for value in values]
             return _holds(field.read(view, item), lambda value: _measured(field.kind, value) in wanted)
-        case Compare(name, sign, value, operand):
+        case Compare(name, sign, value):
             field = _field(name)
             found = field.read(view, item)
             if sign == "~":
                 return _holds(found, lambda one: resembles(one, value))
-            wanted = comparable(field.kind, value) if operand is None else operand
-            return _holds(found, lambda one: _ORDER[sign](_measured(field.kind, one), wanted))
+            bound = comparable(field.kind, value)
+            return _holds(found, lambda one: _ORDER[sign](_measured(field.kind, one), bound))
 
 
 def _field(name: str) -> Field:

@@ -124,12 +124,11 @@ class _Parser:
             while self._taken("sign", ","):
                 values.append(self._value(field))
             self._expect(")", ", or )")
-            return OneOf(field.name, tuple(values), tuple(comparable(field.kind, value) for value in values))
+            return OneOf(field.name, tuple(values))
         value = self._value(field, as_text=operator == "~")
-        operand = value if operator == "~" else comparable(field.kind, value)
         if operator == "!=":
-            return Not(Compare(field.name, "=", value, operand))
-        return Compare(field.name, operator, value, operand)
+            return Not(Compare(field.name, "=", value))
+        return Compare(field.name, operator, value)
 
     def _value(self, field: Field, *, as_text: bool = False) -> str:
         if self.token.kind not in {"word", "text"}:

@@ -1,9 +1,7 @@
 """A question as a tree, and how it is written."""
 
-import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any
 
 KEYWORDS = frozenset({"and", "or", "not", "in", "has"})
 WORD = r'[^\s()\[\],=!~<>"]+'
@@ -18,8 +16,6 @@ class Compare:
     operator: str
     """=, ~, <, <=, > or >=; != is Not of =."""
     value: str
-    operand: Any = dataclasses.field(compare=False, repr=False, default=None)
-    """The value as what the field holds is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,6 @@ class OneOf:
 
     field: str
     values: tuple[str, ...]
-    operands: tuple[Any, ...] = dataclasses.field(compare=False, repr=False, default=())
 
 
 @dataclass(frozen=True, slots=True)
