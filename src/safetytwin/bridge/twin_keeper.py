@@ -133,8 +133,7 @@ class TwinKeeper:
     async def gain(self, partition: int) -> None:
         """Load the machines of a partition of a shared store, and tell who listens of them; raises StoreError."""
         for host in await asyncio.get_running_loop().run_in_executor(self._writer, self._gained, partition):
-            self._shown[host.host_id] = host
-            self._publish(_row(host), None, (), host.twin.canonical_bytes)
+            self._show_whole(host)
 
     async def lose(self, partitions: frozenset[int], *, flush: bool) -> None:
         """Let go of partitions, having written what waits where that is asked."""
@@ -383,8 +382,11 @@ class TwinKeeper:
         for host_id in host_ids:
             host = self._ingest.hosts.get(host_id)
             if host is not None:
-                self._shown[host_id] = host
-                self._publish(_row(host), None, (), host.twin.canonical_bytes)
+                self._show_whole(host)
+
+    def _show_whole(self, host: Host) -> None:
+        self._shown[host.host_id] = host
+        self._publish(_row(host), None, (), host.twin.canonical_bytes)
 
     def _written(self, call: Callable[..., T], *arguments: Any) -> tuple[T, list[Publication]]:
         result = call(*arguments)

@@ -52,7 +52,7 @@ class Cluster:
         self._link = link
         self._keeper = keeper
         self._prefix = prefix
-        self._subject = f"{prefix}.bridge.{name}"
+        self._subject = self._subject_of(name)
         self.membership = Membership(
             link,
             name,
@@ -140,13 +140,13 @@ class Cluster:
     async def _asked(self, session: str, ask: Ask) -> Answers:
         if self._asking is None:
             raise too_busy("This bridge is only starting.", 2)
-        return await self._asking.ask(f"{self._prefix}.bridge.{name_of(session)}", ask)
+        return await self._asking.ask(self._subject_of(name_of(session)), ask)
 
     async def _asked_of_all(self, endpoint: Endpoint, call: Call) -> Response:
         """Ask all bridges for their share; what could not be asked is said in the answer."""
-        ask = msgspec.structs.replace(_ask(call), share=True, method="GET")
+        ask = _ask(call)
         headers = [one for one in ask.headers if one[0] != "accept-encoding"]
-        ask = msgspec.structs.replace(ask, headers=headers)
+        ask = msgspec.structs.replace(ask, share=True, method="GET", headers=headers)
         found = await asyncio.gather(*(self._share(session, ask) for session in self._sessions()))
         parts: list[Any] = []
         covered: set[int] = set()
@@ -181,6 +181,10 @@ class Cluster:
             _LOG.warning("the bridge %s did not tell of its machines: %s", session, error)
             return None
 
+    def _subject_of(self, name: str) -> str:
+        """Return the subject that a running bridge answers on."""
+        return f"{self._prefix}.bridge.{name}"
+
     def _sessions(self) -> Sequence[str]:
         """Return the sessions that own something, or may soon."""
         return sorted(self.membership.live)
@@ -211,8 +215,7 @@ class Cluster:
 
     def _live_changed(self) -> None:
         if self._asking is not None:
-            names = {name_of(session) for session in self.membership.live}
-            self._asking.gone({f"{self._prefix}.bridge.{name}" for name in names})
+            self._asking.gone({self._subject_of(name_of(session)) for session in self.membership.live})
         for stream in list(self._fleet_streams):
             stream.end()
 

@@ -10,10 +10,11 @@ from safetytwin.models.timestamps import seconds_of
 def merged_hosts(parts: Sequence[HostList], call: Call, usual: int) -> HostList:
     """Return a page of machines by id: up to where the first of the bridges' pages ends, and no more than asked for."""
     limit: int = call["limit"] or usual
-    ends = [part.next for part in parts if part.next is not None]
-    rows = {row.host_id: row for part in parts for row in part.hosts if not ends or row.host_id <= min(ends)}
+    end = min((part.next for part in parts if part.next is not None), default=None)
+    rows = {row.host_id: row for part in parts for row in part.hosts if end is None or row.host_id <= end}
     page = [rows[host_id] for host_id in sorted(rows)][:limit]
-    end = page[-1].host_id if len(rows) > limit else min(ends, default=None)
+    if len(rows) > limit:
+        end = page[-1].host_id
     unknown: dict[str, UnknownHost] = {}
     count = 0
     for part in parts:
