@@ -5,7 +5,6 @@ The recorder stands in libvirt's place; the bridge, its routes and the browser a
 
 import re
 import shutil
-import subprocess
 import time
 
 import httpx
@@ -14,23 +13,18 @@ import pytest
 
 from page.test_appearance import CONTRAST
 from parts.fed_bridge import fed_bridge
+from parts.recorded_twins import create, recorded_twins, stand_in
 from parts.shapes import machine
 from safetytwin.models.hardware import BlockDevice, Cpu, Interface, Memory
 from safetytwin.models.timestamps import timestamp
 from safetytwin.vm.driver import DriverAwayError, DriverError
 from safetytwin.vm.plan import Line
-from safetytwin.vm.recorder import Recorder
-from safetytwin.vm.scaling import Host
-from safetytwin.vm.shape import shape
-from safetytwin.vm.twin_records import TwinFiles
-from safetytwin.vm.twins import Twins
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
 
 GIB = 1 << 30
-HOST = Host(8, 16 << 30)
 PAGE = "/hosts/host-1/twin"
 MARKUP = "<img src=x onerror=alert(1)>\x1b[31m"
 
@@ -46,15 +40,13 @@ def large(**hardware):
 
 @pytest.fixture
 def twins(tmp_path):
-    return Twins(Recorder(), TwinFiles(str(tmp_path / "vm")), HOST)
+    return recorded_twins(tmp_path)
 
 
 @pytest.fixture
 def url(tmp_path, twins, monkeypatch):
-    monkeypatch.setenv("SAFETYTWIN_VM_DIRECTORY", twins.files.directory)
-    monkeypatch.setattr("safetytwin.vm.service.LibvirtDriver", lambda uri: twins.driver)
+    stand_in(monkeypatch, twins)
     monkeypatch.setattr("safetytwin.vm.service.Twins", lambda driver, files: twins)
-    monkeypatch.setattr("safetytwin.vm.twins.write_seed", lambda path, files: None)
     with fed_bridge(tmp_path / "data") as url:
         send(url, large())
         yield url
@@ -62,9 +54,7 @@ def url(tmp_path, twins, monkeypatch):
 
 @pytest.fixture
 def made(tmp_path, twins, url):
-    image = tmp_path / "base.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "16M"], check=True)
-    twins.create(shape(large(), host=HOST), str(image))
+    create(twins, large(), tmp_path)
     return twins
 
 

@@ -1,26 +1,20 @@
 """Twins beside a running bridge, over its API; the recorder stands in libvirt's place."""
 
 import shutil
-import subprocess
 import time
 
 import msgspec
 import pytest
 
 from parts.bridge_http import problem_of, running
+from parts.recorded_twins import create, recorded_twins, stand_in
 from parts.shapes import machine
 from safetytwin.models.hardware import BlockDevice, Cpu, Memory
 from safetytwin.vm.domain_reading import read_domain
 from safetytwin.vm.driver import DriverAwayError
-from safetytwin.vm.recorder import Recorder
-from safetytwin.vm.scaling import Host
-from safetytwin.vm.shape import shape
-from safetytwin.vm.twin_records import TwinFiles
-from safetytwin.vm.twins import Twins
 
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
 MIB = 1 << 20
-HOST = Host(8, 16 << 30)
 VM = "/api/v1/hosts/host-1/vm"
 
 
@@ -34,14 +28,12 @@ def small(memory=256):
 
 @pytest.fixture
 def twins(tmp_path):
-    return Twins(Recorder(), TwinFiles(str(tmp_path / "vm")), HOST)
+    return recorded_twins(tmp_path)
 
 
 @pytest.fixture
 def client(tmp_path, twins, monkeypatch):
-    monkeypatch.setenv("SAFETYTWIN_VM_DIRECTORY", twins.files.directory)
-    monkeypatch.setattr("safetytwin.vm.service.LibvirtDriver", lambda uri: twins.driver)
-    monkeypatch.setattr("safetytwin.vm.twins.write_seed", lambda path, files: None)
+    stand_in(monkeypatch, twins)
     with running(tmp_path / "data") as client:
         send(client, small())
         yield client
@@ -49,9 +41,7 @@ def client(tmp_path, twins, monkeypatch):
 
 @pytest.fixture
 def made(tmp_path, twins, client):
-    image = tmp_path / "base.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "16M"], check=True)
-    twins.create(shape(small(), host=HOST), str(image))
+    create(twins, small(), tmp_path)
     return twins
 
 

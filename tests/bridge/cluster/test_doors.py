@@ -13,7 +13,6 @@ import zstandard
 
 from parts.bridge import until
 from parts.bridge_http import bare_state, full_frame, problem_of
-from parts.nats import nats_server
 from parts.simulated import EPOCHS, Sender
 from safetytwin.agent.nats_client import NatsClient
 from safetytwin.bridge.cluster.opening import joined
@@ -31,12 +30,6 @@ def bridge_on(server, folder):
     options = BridgeOptions(folder, join=join, port=0)
     with BridgeThread(options) as url, httpx.Client(base_url=url, timeout=40) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

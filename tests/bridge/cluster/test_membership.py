@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from parts.nats import NatsServer, linked, nats_server, wait_for
+from parts.nats import NatsServer, linked, wait_for
 from safetytwin.bridge.cluster.membership import SESSION_SECONDS, Duties, Membership, new_name
 from safetytwin.bridge.stores.base import StoreError
 from safetytwin.nats_subjects import PARTITIONS
@@ -70,12 +70,6 @@ def shared_out(*members):
     """Say whether each partition is held by exactly one of them, each of which holds some."""
     held = [number for member in members for number in member.held]
     return sorted(held) == list(range(PARTITIONS)) and all(member.held for member in members)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture
